@@ -1,0 +1,3 @@
+//! The bench: steps, creations, latency and memory of a running cairn.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The words on the wire: Cloudflare's envelope, objects and errors.

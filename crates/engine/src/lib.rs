@@ -1,0 +1,1 @@
+//! Drives instances: claims, decides, commits, acts.

@@ -1,0 +1,28 @@
+//! Runs user code on workerd, under supervision.
+//!
+//! The engine hands [`Command`]s to a [`Runtime`] and receives [`Report`]s. [`Workerd`](workerd::Workerd) is the real one: a
+//! process per deployed Worker version, one multiplexed WebSocket each (PROTOCOL.md). [`scripted`] stands in for it
+//! in simulations.
+
+mod binding;
+mod command;
+mod report;
+pub mod value;
+mod worker;
+
+pub use binding::{BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions};
+pub use command::{Command, Known, KnownStep, Outcome, StartRun};
+pub use report::{Report, ReportKind, Reports};
+pub use value::Value;
+pub use worker::{Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec};
+
+/// One run of one instance on one process; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+/// Something that runs user code.
+pub trait Runtime: Send + Sync + 'static {
+    /// Hands over commands, in order. Never blocks and never fails: what cannot be done comes back as
+    /// [`ReportKind::Lost`].
+    fn perform(&self, commands: Vec<Command>);
+}

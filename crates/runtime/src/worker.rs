@@ -1,0 +1,141 @@
+//! A deployed Worker version: its code and its environment.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// Id of a deployed Worker version (a UUID).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(pub Arc<str>);
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Everything a process needs to run a Worker version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSpec {
+    /// Its id.
+    pub id: WorkerId,
+    /// The account it belongs to.
+    pub account: String,
+    /// The script's name.
+    pub script: String,
+    /// Name of the module with the exports.
+    pub main_module: String,
+    /// All modules, the main one among them.
+    pub modules: Vec<Module>,
+    /// What `env` holds.
+    pub bindings: Vec<Binding>,
+    /// Compatibility date, `YYYY-MM-DD`.
+    pub compatibility_date: String,
+    /// Compatibility flags.
+    pub compatibility_flags: Vec<String>,
+}
+
+/// One module of a Worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// The name other modules import it by.
+    pub name: String,
+    /// How it is read.
+    pub kind: ModuleKind,
+    /// Its content.
+    pub content: Bytes,
+}
+
+/// How a module is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModuleKind {
+    /// An ECMAScript module.
+    EsModule,
+    /// A CommonJS module.
+    CommonJs,
+    /// Text.
+    Text,
+    /// An `ArrayBuffer`.
+    Data,
+    /// A `WebAssembly.Module`.
+    Wasm,
+    /// Parsed JSON.
+    Json,
+}
+
+/// One entry of `env`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Binding {
+    /// A string.
+    Text {
+        /// Its name in `env`.
+        name: String,
+        /// The string.
+        text: String,
+    },
+    /// A parsed JSON value.
+    Json {
+        /// Its name in `env`.
+        name: String,
+        /// JSON text.
+        json: String,
+    },
+    /// An `ArrayBuffer`.
+    Data {
+        /// Its name in `env`.
+        name: String,
+        /// The bytes.
+        content: Bytes,
+    },
+    /// A `WebAssembly.Module`.
+    Wasm {
+        /// Its name in `env`.
+        name: String,
+        /// The module.
+        content: Bytes,
+    },
+    /// A `Workflow`.
+    Workflow {
+        /// Its name in `env`.
+        name: String,
+        /// The workflow it creates instances of, in the same account.
+        workflow_name: String,
+    },
+}
+
+/// What is known of a Worker version once it has started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Names of the exported classes that extend `WorkflowEntrypoint`.
+    pub workflow_classes: BTreeSet<String>,
+    /// Names of all exports.
+    pub exports: BTreeSet<String>,
+    /// Milliseconds from process start to the first answer.
+    pub startup_millis: u64,
+}
+
+/// Why a Worker version does not run.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WorkerError {
+    /// The code does not parse, throws at start, or exports nothing usable: the author mends it.
+    #[error("{0}")]
+    Code(String),
+    /// The process could not be started or did not answer: the operator mends it.
+    #[error("{0}")]
+    Process(String),
+    /// No such version.
+    #[error("Worker version {0} does not exist")]
+    Unknown(WorkerId),
+}
+
+/// Where a [`Runtime`](crate::Runtime) finds the code of a version when it starts a process for it.
+#[async_trait]
+pub trait WorkerSource: Send + Sync + 'static {
+    /// The version with this id.
+    ///
+    /// # Errors
+    /// [`WorkerError::Unknown`] where there is none, [`WorkerError::Process`] where it cannot be read now.
+    async fn worker(&self, id: &WorkerId) -> Result<Arc<WorkerSpec>, WorkerError>;
+}

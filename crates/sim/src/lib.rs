@@ -1,0 +1,1 @@
+//! Simulated worlds that try to break the rules.

@@ -1,0 +1,1 @@
+//! Where instances, journals, inboxes and scripts are kept.

@@ -1,0 +1,3 @@
+//! Repository checks that run as tests.
+
+fn main() {}
