@@ -1,1 +1,149 @@
 //! Where instances, journals, inboxes and scripts are kept.
+//!
+//! [`Store`] is written so that a single file and a database shared by several nodes both fit behind it: leases with fencing,
+//! a durable inbox, claims. [`memory`] and [`sqlite`] implement it and pass [`conformance`].
+
+mod catalog;
+pub mod conformance;
+mod error;
+mod instance;
+pub mod memory;
+mod page;
+pub mod sqlite;
+
+pub use catalog::{
+    DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, WorkflowRow,
+    WorkflowVersionRow,
+};
+pub use error::{CommitError, CreateError, SendError, StoreError};
+pub use instance::{
+    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, NewInstance, NewMessage,
+    NodeId, Payload, Release, Repin, StatusCounts, Trigger,
+};
+pub use page::{InstanceFilter, InstancePage, SortOrder, WorkflowPage};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cairn_core::{Seq, Timestamp};
+
+/// The memory of Cairn. All methods are atomic and durable when they return `Ok`.
+///
+/// Invariants every implementation keeps:
+/// - at most one node holds an instance; [`Store::commit`] with an old lease or a wrong position changes nothing;
+/// - entries and messages are opaque bytes: the store never reads inside them;
+/// - what was accepted ([`Store::create`], [`Store::send`]) is found by some [`Store::claim`] later, whatever crashes.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // Instances: the hot path.
+
+    /// Creates instances, each with its first journal entry. One result per element, in order: an id that exists (or
+    /// stands earlier in the same batch) fails alone. `claim` makes the caller their holder at once; without it they are due at once.
+    async fn create(
+        &self,
+        instances: Vec<NewInstance>,
+        claim: Option<NodeId>,
+    ) -> Result<Vec<Result<(InstanceNo, Option<Lease>), CreateError>>, StoreError>;
+
+    /// Appends to journals, updates the rows and removes consumed messages: each [`Commit`] wholly or not at all, independent of the
+    /// others of the batch. One result per element, in order.
+    async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Result<(), CommitError>>, StoreError>;
+
+    /// Takes instances that nobody holds and that are due at `now` (earliest first), or all nodes' whose node lease ended before `now`.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Takes this instance if nobody (else) holds it; `None` when it is held or gone.
+    async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError>;
+
+    /// When the next unheld instance is due, if any.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Registers a node or extends its node lease until `until`. Instances of a node whose lease has ended may be claimed by others.
+    async fn renew(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError>;
+
+    /// A new node id, different from all earlier ones.
+    async fn register(&self, until: Timestamp) -> Result<NodeId, StoreError>;
+
+    /// Puts a message into the inbox of an instance and makes the instance due now if nobody holds it.
+    async fn send(&self, message: NewMessage) -> Result<InboxNo, SendError>;
+
+    /// The messages of an instance in order of arrival, with numbers above `after`.
+    async fn inbox(&self, instance: InstanceNo, after: InboxNo) -> Result<Vec<InboxMessage>, StoreError>;
+
+    /// The whole journal of an instance, in order. Large payloads come as [`Payload::Apart`].
+    async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError>;
+
+    /// A payload that is kept apart; `None` when the instance or the payload is gone.
+    async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError>;
+
+    // Instances: what clients ask.
+
+    /// The row of an instance.
+    async fn instance(&self, workflow: i64, id: &str) -> Result<Option<InstanceRow>, StoreError>;
+
+    /// A page of rows of a workflow.
+    async fn instances(&self, workflow: i64, filter: &InstanceFilter) -> Result<InstancePage, StoreError>;
+
+    /// How many instances a workflow has in each status.
+    async fn counts(&self, workflow: i64) -> Result<StatusCounts, StoreError>;
+
+    /// Removes an instance with all it has; whether it existed. Commits by its holder fail from then on.
+    async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError>;
+
+    /// Removes up to `limit` finished instances whose `expires_at` has passed; how many.
+    async fn expire(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
+
+    // Scripts and workflows.
+
+    /// Keeps a new version of a script; creates the script if needed. Not deployed yet.
+    async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError>;
+
+    /// Makes a version the one that new instances and requests use; `false` when the script has no such version.
+    async fn deploy(&self, account: &str, script: &str, version: &str, at: Timestamp) -> Result<bool, StoreError>;
+
+    /// A script with its deployed version.
+    async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError>;
+
+    /// The scripts of this name in any account (for requests by host name), in order of creation.
+    async fn scripts_named(&self, script: &str) -> Result<Vec<ScriptRow>, StoreError>;
+
+    /// Versions of a script, newest first.
+    async fn script_versions(&self, account: &str, script: &str) -> Result<Vec<ScriptVersionRow>, StoreError>;
+
+    /// The code of a version.
+    async fn script_modules(&self, version: &str) -> Result<Option<ScriptModules>, StoreError>;
+
+    /// Creates or changes a workflow; every call makes a new version of it.
+    async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError>;
+
+    /// A workflow.
+    async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError>;
+
+    /// What a new instance of a workflow is pinned to; `None` when workflow, script or deployment is missing.
+    async fn deployed_workflow(&self, account: &str, name: &str) -> Result<Option<DeployedWorkflow>, StoreError>;
+
+    /// Workflows of an account by name, newest first, from `offset`; `search` is a part of the name.
+    async fn workflows(
+        &self,
+        account: &str,
+        search: Option<&str>,
+        page: WorkflowPage,
+    ) -> Result<(Vec<WorkflowRow>, u64), StoreError>;
+
+    /// Versions of a workflow, newest first, and how many there are.
+    async fn workflow_versions(
+        &self,
+        workflow: i64,
+        page: WorkflowPage,
+    ) -> Result<(Vec<WorkflowVersionRow>, u64), StoreError>;
+
+    /// Removes a workflow and all its instances; the instances that were held, so that holders can stop. `None` when there is no such workflow.
+    async fn delete_workflow(&self, account: &str, name: &str) -> Result<Option<Vec<InstanceNo>>, StoreError>;
+
+    // Settings of the installation.
+
+    /// A small named value, such as the hash of the root token.
+    async fn setting(&self, key: &str) -> Result<Option<String>, StoreError>;
+
+    /// Keeps a small named value.
+    async fn put_setting(&self, key: &str, value: &str) -> Result<(), StoreError>;
+}

@@ -1,0 +1,134 @@
+//! Scripts, workflows and their versions.
+
+use bytes::Bytes;
+use cairn_core::Timestamp;
+
+/// A version of a script to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewScriptVersion {
+    /// Its id (a UUID).
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// The script.
+    pub script: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// Bindings, compatibility and module list, encoded by the engine.
+    pub metadata: String,
+    /// Contents of the modules, by the names in the metadata.
+    pub modules: Vec<(String, Bytes)>,
+}
+
+/// A script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptRow {
+    /// The account.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// First upload.
+    pub created_at: Timestamp,
+    /// Last upload or deployment.
+    pub modified_at: Timestamp,
+    /// The version that is deployed, if any is, and since when.
+    pub deployed: Option<(String, Timestamp)>,
+}
+
+/// A version of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptVersionRow {
+    /// Its id.
+    pub id: String,
+    /// 1 for the first of its script.
+    pub number: u32,
+    /// Upload.
+    pub created_at: Timestamp,
+    /// As given.
+    pub metadata: String,
+}
+
+/// The code of a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptModules {
+    /// The account.
+    pub account: String,
+    /// The script.
+    pub script: String,
+    /// As given.
+    pub metadata: String,
+    /// As given.
+    pub modules: Vec<(String, Bytes)>,
+}
+
+/// A workflow to create or change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewWorkflow {
+    /// The account.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// Its id, if it is new (a UUID).
+    pub id: String,
+    /// Id of the version this makes (a UUID).
+    pub version: String,
+    /// Where its class is.
+    pub script: String,
+    /// Its class.
+    pub class_name: String,
+    /// When.
+    pub at: Timestamp,
+    /// Limits, retention, concurrency, schedules: as JSON text, read by the engine.
+    pub settings: String,
+}
+
+/// A workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowRow {
+    /// Its number.
+    pub no: i64,
+    /// Its id.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// Where its class is.
+    pub script: String,
+    /// Its class.
+    pub class_name: String,
+    /// First put.
+    pub created_at: Timestamp,
+    /// Last put.
+    pub modified_at: Timestamp,
+    /// When an instance was last created.
+    pub triggered_at: Option<Timestamp>,
+    /// The newest version.
+    pub version: String,
+    /// Settings of the newest version.
+    pub settings: String,
+}
+
+/// A version of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowVersionRow {
+    /// Its id.
+    pub id: String,
+    /// The workflow's id.
+    pub workflow_id: String,
+    /// The class.
+    pub class_name: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// As given.
+    pub settings: String,
+}
+
+/// What a new instance of a workflow is pinned to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployedWorkflow {
+    /// The workflow.
+    pub workflow: WorkflowRow,
+    /// The deployed version of its script.
+    pub script_version: String,
+}
