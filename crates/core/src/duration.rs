@@ -46,12 +46,18 @@ pub fn parse_duration(input: &DurationInput) -> Result<i64, InvalidDuration> {
 
 fn parse_text(text: &str) -> Option<f64> {
     let text = text.trim();
-    let digits = text.bytes().take_while(|c| c.is_ascii_digit() || *c == b'.').count();
+    let digits = text
+        .bytes()
+        .take_while(|c| c.is_ascii_digit() || *c == b'.')
+        .count();
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().ok()?;
     let unit = unit.trim_start();
     let unit = unit.strip_suffix('s').unwrap_or(unit);
-    UNITS.iter().find(|(name, _)| *name == unit).map(|(_, millis)| number * millis)
+    UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, millis)| number * millis)
 }
 
 #[cfg(test)]
@@ -73,7 +79,16 @@ mod tests {
 
     #[test]
     fn refused() {
-        for bad in ["1s", "5 lightyears", "", "seconds", "-1 second", "1 secondss", "1..5 days", "1 2 days"] {
+        for bad in [
+            "1s",
+            "5 lightyears",
+            "",
+            "seconds",
+            "-1 second",
+            "1 secondss",
+            "1..5 days",
+            "1 2 days",
+        ] {
             assert!(text(bad).is_err(), "{bad}");
         }
         assert_eq!(text("1s").unwrap_err().to_string(), "Invalid duration \"1s\"");

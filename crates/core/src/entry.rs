@@ -87,6 +87,9 @@ pub enum Record {
         /// The attempt that succeeded.
         #[n(1)]
         attempt: u32,
+        /// Encoded size of the result.
+        #[n(2)]
+        bytes: u64,
     },
     /// A `step.do` has failed for good.
     #[n(6)]
@@ -139,7 +142,7 @@ pub enum Record {
         /// When it gives up.
         #[n(4)]
         deadline: Timestamp,
-        /// Its timeout, milliseconds, for the error message.
+        /// Its timeout, milliseconds.
         #[n(5)]
         timeout_millis: u64,
     },
@@ -159,6 +162,9 @@ pub enum Record {
         /// The step.
         #[n(0)]
         step: StepNo,
+        /// Its timeout, milliseconds, for the error message.
+        #[n(1)]
+        timeout_millis: u64,
     },
     /// An event came; carries its payload.
     #[n(12)]
@@ -166,6 +172,9 @@ pub enum Record {
         /// Its type.
         #[n(0)]
         event_type: String,
+        /// Encoded size of the payload.
+        #[n(1)]
+        bytes: u64,
     },
     /// Nothing executes and at least one step waits.
     #[n(13)]
@@ -181,7 +190,11 @@ pub enum Record {
     Paused,
     /// A paused instance goes on; unfinished deadlines move by the length of the pause.
     #[n(17)]
-    Resumed,
+    Resumed {
+        /// Length of the pause.
+        #[n(0)]
+        shift_millis: u64,
+    },
     /// A requested pause was called off before it took effect.
     #[n(18)]
     PauseCancelled,
@@ -222,7 +235,7 @@ impl Record {
             | Self::Running
             | Self::PauseRequested
             | Self::Paused
-            | Self::Resumed
+            | Self::Resumed { .. }
             | Self::PauseCancelled
             | Self::Terminated
             | Self::Restarted
@@ -233,9 +246,15 @@ impl Record {
     /// The step that starts with this entry: its number and key.
     pub(crate) fn started_step(&self) -> Option<(StepNo, StepKind, &str, u32)> {
         match self {
-            Self::StepStarted { step, name, count, .. } => Some((*step, StepKind::Do, name, *count)),
-            Self::SleepStarted { step, name, count, .. } => Some((*step, StepKind::Sleep, name, *count)),
-            Self::WaitStarted { step, name, count, .. } => Some((*step, StepKind::WaitForEvent, name, *count)),
+            Self::StepStarted {
+                step, name, count, ..
+            } => Some((*step, StepKind::Do, name, *count)),
+            Self::SleepStarted {
+                step, name, count, ..
+            } => Some((*step, StepKind::Sleep, name, *count)),
+            Self::WaitStarted {
+                step, name, count, ..
+            } => Some((*step, StepKind::WaitForEvent, name, *count)),
             _ => None,
         }
     }

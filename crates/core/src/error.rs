@@ -16,7 +16,10 @@ pub struct ErrorInfo {
 impl ErrorInfo {
     /// An error with this name and message.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { name: name.into(), message: message.into() }
+        Self {
+            name: name.into(),
+            message: message.into(),
+        }
     }
 
     /// Not retryable, catchable by user code: the call itself was wrong (behaviour §3.1.2).
@@ -26,7 +29,10 @@ impl ErrorInfo {
 
     /// An attempt or a wait that took too long (behaviour §3.1.8, §3.4).
     pub fn timeout(millis: u64) -> Self {
-        Self::new("WorkflowTimeoutError", format!("Execution timed out after {millis}ms"))
+        Self::new(
+            "WorkflowTimeoutError",
+            format!("Execution timed out after {millis}ms"),
+        )
     }
 
     /// The engine's own fault: the process was lost, a result did not fit (behaviour §3.1.11, §3.2).

@@ -36,10 +36,8 @@ pub enum Input {
     Raised(Raised),
     /// The run is gone with its process.
     RunLost,
-    /// A deadline may have passed.
-    Woke,
-    /// All that came in together has been handled.
-    TurnEnded,
+    /// All that came in together has been handled, or a deadline may have passed.
+    Tick,
     /// Someone outside wants something.
     Command(Command),
 }
@@ -158,7 +156,9 @@ pub enum Rejected {
         limit: usize,
     },
     /// The instance has no room for more values.
-    #[error("(instance.storage_limit) the instance would exceed {limit} bytes of state (setting limits.state_bytes)")]
+    #[error(
+        "(instance.storage_limit) the instance would exceed {limit} bytes of state (setting limits.state_bytes)"
+    )]
     StateTooLarge {
         /// The limit.
         limit: u64,
@@ -170,7 +170,7 @@ pub enum Rejected {
 pub struct Effects {
     /// To append to the journal, in order.
     pub entries: Vec<Entry>,
-    /// To perform, in order. [`Action::Settle`] only once the entries (and all before them) are durable: user code
+    /// To perform, in order. [`Action::Settle`] and [`Action::Confirm`] only once the entries (and all before them) are durable: user code
     /// must not see an outcome that could be forgotten. The others are harmless to lose or to repeat.
     pub actions: Vec<Action>,
 }
@@ -188,6 +188,11 @@ pub enum Action {
         call: CallId,
         /// The attempt.
         attempt: u32,
+    },
+    /// Tell the run that the result it reported for a call is durable.
+    Confirm {
+        /// The call.
+        call: CallId,
     },
     /// Tell user code how its step call ended.
     Settle {
@@ -207,11 +212,24 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether the action may be performed only once the entries before it are durable.
+    pub fn needs_durable_entries(&self) -> bool {
+        match self {
+            Self::Confirm { .. } | Self::Settle { .. } => true,
+            Self::StartRun
+            | Self::StopRun
+            | Self::RunAttempt { .. }
+            | Self::Hold
+            | Self::Unhold
+            | Self::Release { .. } => false,
+        }
+    }
+}
+
 /// How a step call ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The result the run reported is durable: it may use its own copy.
-    Stored,
     /// The value carried by this entry.
     Value(Seq),
     /// A sleep is over.

@@ -4,20 +4,20 @@
 //! entries to keep, actions to perform). The state is a fold of the journal ([`Durable::evolve`]), so an
 //! instance that is replayed from its entries is the instance that wrote them.
 
-//mod durable;
+mod durable;
 mod duration;
 mod entry;
 mod error;
 mod input;
-//mod instance;
+mod instance;
 mod limits;
 mod names;
 mod retry;
 mod step;
 mod time;
-//mod view;
+mod view;
 
-//pub use durable::{Corrupt, Durable, Event, Step, StepState};
+pub use durable::{BufferedEvent, Corrupt, Durable, Step, StepState};
 pub use duration::{DurationInput, InvalidDuration, parse_duration};
 pub use entry::{Entry, EntryDecodeError, Record, Seq, StepNo};
 pub use error::ErrorInfo;
@@ -25,12 +25,13 @@ pub use input::{
     Action, CallId, CallRequest, Callback, Command, Effects, FailedAttempt, Input, Outcome, Raised, Rejected,
     StepCall,
 };
-//pub use instance::{Instance, Summary};
+pub use instance::{Instance, Summary};
 pub use limits::{Limits, NonRetryableMessage};
 pub use names::{
-    InvalidName, check_addressable_id, check_event_type, check_instance_id, check_step_name, check_workflow_name,
+    InvalidName, check_addressable_id, check_event_type, check_instance_id, check_step_name,
+    check_workflow_name,
 };
 pub use retry::{Backoff, ConfigInput, DelayInput, InvalidConfig, RetriesInput, RetryDelay, StepConfig};
 pub use step::{Status, StepKey, StepKind};
 pub use time::Timestamp;
-//pub use view::{AttemptView, InstanceView, StepDetail, StepView};
+pub use view::{AttemptView, InstanceView, StepDetail, StepView};

@@ -9,7 +9,9 @@ const RESERVED_IDS: [&str; 3] = ["batch", "terminate", "terminateAll"];
 
 fn is_word(text: &str, max: usize) -> bool {
     let mut chars = text.bytes();
-    chars.next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
+    chars
+        .next()
+        .is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-')
         && text.len() <= max
 }
@@ -33,7 +35,9 @@ pub fn check_workflow_name(name: &str) -> Result<(), InvalidName> {
 /// [`InvalidName`] with what is allowed.
 pub fn check_instance_id(id: &str) -> Result<(), InvalidName> {
     if RESERVED_IDS.contains(&id) || is_engine_id(id) {
-        return Err(InvalidName("this instance id is reserved: 'batch', 'terminate', 'terminateAll' and 'cf_<64 hex>' are"));
+        return Err(InvalidName(
+            "this instance id is reserved: 'batch', 'terminate', 'terminateAll' and 'cf_<64 hex>' are",
+        ));
     }
     if is_word(id, 100) {
         return Ok(());
@@ -44,8 +48,12 @@ pub fn check_instance_id(id: &str) -> Result<(), InvalidName> {
 }
 
 fn is_engine_id(id: &str) -> bool {
-    id.strip_prefix("cf_")
-        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c)))
+    id.strip_prefix("cf_").is_some_and(|hex| {
+        hex.len() == 64
+            && hex
+                .bytes()
+                .all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
+    })
 }
 
 /// An id that an existing instance may have: wider than [`check_instance_id`], as schedules make ids of their own.
@@ -57,7 +65,9 @@ pub fn check_addressable_id(id: &str) -> Result<(), InvalidName> {
     if (1..=271).contains(&id.len()) && id.bytes().all(allowed) {
         return Ok(());
     }
-    Err(InvalidName("an instance id has 1 to 271 letters, digits, spaces and ',*/#_-'"))
+    Err(InvalidName(
+        "an instance id has 1 to 271 letters, digits, spaces and ',*/#_-'",
+    ))
 }
 
 /// An event type: the characters of a workflow name, 1 to 100.
@@ -68,7 +78,9 @@ pub fn check_event_type(event_type: &str) -> Result<(), InvalidName> {
     if is_word(event_type, 100) {
         return Ok(());
     }
-    Err(InvalidName("an event type has 1 to 100 letters, digits, '-' and '_' and does not start with '-'"))
+    Err(InvalidName(
+        "an event type has 1 to 100 letters, digits, '-' and '_' and does not start with '-'",
+    ))
 }
 
 /// A step name: at most 256 UTF-16 units, no control characters below U+0020; may be empty.
@@ -79,7 +91,9 @@ pub fn check_step_name(name: &str) -> Result<(), InvalidName> {
     if name.encode_utf16().count() <= 256 && !name.chars().any(|c| c < '\u{20}') {
         return Ok(());
     }
-    Err(InvalidName("a step name has at most 256 characters and no control characters"))
+    Err(InvalidName(
+        "a step name has at most 256 characters and no control characters",
+    ))
 }
 
 #[cfg(test)]
@@ -99,7 +113,15 @@ mod tests {
     #[test]
     fn ids_reserved_for_routes_and_the_engine() {
         let engine_id = format!("cf_{}", "0a".repeat(32));
-        for bad in ["batch", "terminate", "terminateAll", &engine_id, "", "-x", &"x".repeat(101)] {
+        for bad in [
+            "batch",
+            "terminate",
+            "terminateAll",
+            &engine_id,
+            "",
+            "-x",
+            &"x".repeat(101),
+        ] {
             assert!(check_instance_id(bad).is_err(), "{bad}");
         }
         assert!(check_instance_id("cf_00").is_ok());

@@ -110,7 +110,10 @@ impl StepConfig {
     pub fn defaults(limits: &Limits) -> Self {
         Self {
             limit: 5,
-            delay: RetryDelay::Fixed { millis: limits.default_delay_millis, text: None },
+            delay: RetryDelay::Fixed {
+                millis: limits.default_delay_millis,
+                text: None,
+            },
             backoff: Backoff::Exponential,
             timeout_millis: 600_000,
             timeout_text: Some("10 minutes".into()),
@@ -128,16 +131,19 @@ impl StepConfig {
             config.limit = whole_number(retries.limit, limits.retries).ok_or(InvalidConfig)?;
             config.delay = match &retries.delay {
                 DelayInput::Dynamic => RetryDelay::Dynamic,
-                DelayInput::Fixed(duration) => {
-                    RetryDelay::Fixed { millis: non_negative(duration)?, text: text_of(duration) }
-                }
+                DelayInput::Fixed(duration) => RetryDelay::Fixed {
+                    millis: non_negative(duration)?,
+                    text: text_of(duration),
+                },
             };
             if let Some(backoff) = &retries.backoff {
                 config.backoff = parse_backoff(backoff).ok_or(InvalidConfig)?;
             }
         }
         if let Some(timeout) = &input.timeout {
-            config.timeout_millis = Some(non_negative(timeout)?).filter(|millis| *millis > 0).ok_or(InvalidConfig)?;
+            config.timeout_millis = Some(non_negative(timeout)?)
+                .filter(|millis| *millis > 0)
+                .ok_or(InvalidConfig)?;
             config.timeout_text = text_of(timeout);
         }
         if let Some(sensitive) = &input.sensitive {
@@ -166,7 +172,11 @@ impl StepConfig {
 
 fn whole_number(number: f64, max: u32) -> Option<u32> {
     let fits = number.fract() == 0.0 && number >= 0.0 && number <= f64::from(max);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just above")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked just above"
+    )]
     fits.then_some(number as u32)
 }
 
@@ -183,7 +193,9 @@ fn text_of(duration: &DurationInput) -> Option<String> {
 }
 
 fn parse_backoff(word: &str) -> Option<Backoff> {
-    [Backoff::Constant, Backoff::Linear, Backoff::Exponential].into_iter().find(|backoff| backoff.as_str() == word)
+    [Backoff::Constant, Backoff::Linear, Backoff::Exponential]
+        .into_iter()
+        .find(|backoff| backoff.as_str() == word)
 }
 
 #[cfg(test)]
@@ -209,7 +221,9 @@ mod tests {
     fn delays_by_backoff() {
         let delays = |backoff| {
             let config = resolve(&retries(5.0, 100.0, Some(backoff))).unwrap();
-            (1..=4).map(|attempt| config.delay_after(attempt, None)).collect::<Vec<_>>()
+            (1..=4)
+                .map(|attempt| config.delay_after(attempt, None))
+                .collect::<Vec<_>>()
         };
         assert_eq!(delays("constant"), [100, 100, 100, 100]);
         assert_eq!(delays("linear"), [100, 200, 300, 400]);
@@ -225,16 +239,26 @@ mod tests {
     #[test]
     fn out_of_range() {
         for bad in [-1.0, 1.5, f64::INFINITY, f64::NAN, 10_001.0] {
-            assert_eq!(resolve(&retries(bad, 0.0, None)), Err(InvalidConfig), "limit {bad}");
+            assert_eq!(
+                resolve(&retries(bad, 0.0, None)),
+                Err(InvalidConfig),
+                "limit {bad}"
+            );
         }
         assert_eq!(resolve(&retries(1.0, -1.0, None)), Err(InvalidConfig));
         assert_eq!(resolve(&retries(1.0, 1.0, Some("cubic"))), Err(InvalidConfig));
-        let timeout = ConfigInput { timeout: Some(DurationInput::Millis(0.0)), ..ConfigInput::default() };
+        let timeout = ConfigInput {
+            timeout: Some(DurationInput::Millis(0.0)),
+            ..ConfigInput::default()
+        };
         assert_eq!(resolve(&timeout), Err(InvalidConfig));
     }
 
     #[test]
     fn retries_without_backoff_stay_exponential() {
-        assert_eq!(resolve(&retries(1.0, 1.0, None)).unwrap().backoff, Backoff::Exponential);
+        assert_eq!(
+            resolve(&retries(1.0, 1.0, None)).unwrap().backoff,
+            Backoff::Exponential
+        );
     }
 }

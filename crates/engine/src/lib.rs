@@ -1,1 +1,126 @@
 //! Drives instances: claims, decides, commits, acts.
+//!
+//! [`Engine`] is the handle that the server holds. What clients ask is in [`instances`](self) and `catalog`; the heartbeat is `dispatcher`, which owns
+//! one `driver` for each instance this node holds. A driver is the only caller of the rules and the only source of commits.
+
+mod binding;
+mod catalog;
+mod clock;
+mod details;
+mod dispatcher;
+mod driver;
+mod error;
+mod instances;
+mod message;
+mod script;
+mod settings;
+mod signal;
+
+pub use catalog::{PutWorkflow, UploadedScript, WorkflowDetails};
+pub use clock::{Clock, SystemClock};
+pub use details::{InstanceDetails, Preview, StepOutput};
+pub use error::EngineError;
+pub use instances::{CommandDone, CreateInstance, CreatedInstance};
+pub use script::{EarlierSecrets, ScriptBinding, ScriptMetadata, StoredKind, StoredWorkers, Upload};
+pub use settings::{Settings, WorkflowSettings};
+
+// The words of the crates below that appear in this crate's interface.
+pub use cairn_core::{
+    AttemptView, Command, DurationInput, ErrorInfo, InstanceView, InvalidName, Limits, Rejected, Seq, Status,
+    StepConfig, StepDetail, StepKey, StepKind, StepView, Timestamp, check_addressable_id, check_event_type,
+    check_instance_id, check_workflow_name, parse_duration,
+};
+pub use cairn_runtime::{Module, ModuleKind, Value};
+pub use cairn_store::{
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, ScriptRow, ScriptVersionRow, SortOrder,
+    StatusCounts, StoreError, Trigger, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+};
+
+use cairn_runtime::{Report, Runtime};
+use cairn_store::{NodeId, Store};
+use parking_lot::Mutex;
+use signal::Signal;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use tokio::sync::{mpsc, oneshot};
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The memory.
+    pub store: Arc<dyn Store>,
+    /// The hands.
+    pub runtime: Arc<dyn Runtime>,
+    /// Where the runtime's reports arrive.
+    pub reports: mpsc::UnboundedReceiver<Vec<Report>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Limits and sizes.
+    pub settings: Settings,
+}
+
+/// A running engine. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What the handle and the dispatcher share.
+struct Shared {
+    store: Arc<dyn Store>,
+    runtime: Arc<dyn Runtime>,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    node: NodeId,
+    signals: mpsc::UnboundedSender<Signal>,
+    /// Instances this node holds, or is about to.
+    held: AtomicUsize,
+    /// Who waits for the outcome of a message this node has sent, by token.
+    waiters: Mutex<HashMap<u64, oneshot::Sender<Result<Status, Rejected>>>>,
+    next_token: AtomicU64,
+}
+
+impl Engine {
+    /// Starts an engine: registers this node, takes up what is due, and keeps going until [`Engine::shutdown`].
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] when the store cannot be used.
+    pub async fn start(parts: Parts) -> Result<Self, EngineError> {
+        let Parts {
+            store,
+            runtime,
+            reports,
+            clock,
+            settings,
+        } = parts;
+        let node = store.register(clock.now().plus(settings.lease_millis)).await?;
+        let (signals, received) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            store,
+            runtime,
+            clock,
+            settings,
+            node,
+            signals,
+            held: AtomicUsize::new(0),
+            waiters: Mutex::default(),
+            next_token: AtomicU64::new(1),
+        });
+        dispatcher::start(Arc::clone(&shared), received, reports);
+        Ok(Self { shared })
+    }
+
+    /// Stops taking up work, waits for commits under way, and gives up the instances held. Runs are stopped; they go on at the next start.
+    pub async fn shutdown(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.shared.signals.send(Signal::Shutdown(done)).is_ok() {
+            // An error means that the dispatcher is gone already.
+            let _ = finished.await;
+        }
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+}

@@ -1,0 +1,378 @@
+//! The durable state of an instance: the fold of its journal.
+
+use crate::{Entry, ErrorInfo, Outcome, Record, Seq, Status, StepConfig, StepKey, StepNo, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// An entry that cannot follow those before it: the journal is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the journal is damaged: {0}")]
+pub struct Corrupt(pub &'static str);
+
+/// What the journal says. `replay(journal) == state`, always.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Durable {
+    /// Current state.
+    pub status: Status,
+    /// Creation.
+    pub created_at: Timestamp,
+    /// First start of user code since creation or restart.
+    pub started_at: Option<Timestamp>,
+    /// End.
+    pub ended_at: Option<Timestamp>,
+    /// Position of the next entry.
+    pub next_seq: Seq,
+    /// Bytes of all values kept.
+    pub state_bytes: u64,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) open: BTreeSet<StepNo>,
+    pub(crate) dos: u32,
+    pub(crate) events: BTreeMap<String, VecDeque<BufferedEvent>>,
+    pub(crate) paused_at: Option<Timestamp>,
+    by_key: BTreeMap<StepKey, StepNo>,
+}
+
+/// A step that has started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Which.
+    pub key: StepKey,
+    /// Configuration of a `step.do`, when it is not the default.
+    pub config: Option<StepConfig>,
+    /// Where it stands.
+    pub state: StepState,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepState {
+    /// An attempt is executing; without a run it is lost.
+    Executing {
+        /// The attempt, from 1.
+        attempt: u32,
+        /// Its start.
+        since: Timestamp,
+    },
+    /// An attempt has failed, another one follows.
+    Retrying {
+        /// The attempt that failed.
+        attempt: u32,
+        /// When the next is due.
+        retry_at: Timestamp,
+    },
+    /// A sleep.
+    Sleeping {
+        /// Its end.
+        until: Timestamp,
+    },
+    /// A wait for an event.
+    WaitingForEvent {
+        /// The type.
+        event_type: String,
+        /// When it gives up.
+        deadline: Timestamp,
+        /// Its timeout, milliseconds.
+        timeout_millis: u64,
+    },
+    /// The last attempt has failed; the end of the step is the next entry.
+    Failing,
+    /// It has ended.
+    Ended(Outcome),
+}
+
+/// An event that no step has taken yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferedEvent {
+    /// The entry that carries the payload.
+    pub seq: Seq,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl Durable {
+    /// The state after the first entry, which is always [`Record::Created`].
+    ///
+    /// # Errors
+    /// [`Corrupt`] when it is another one.
+    pub fn begin(entry: &Entry) -> Result<Self, Corrupt> {
+        if entry.record != Record::Created {
+            return Err(Corrupt("it does not begin with the creation"));
+        }
+        Ok(Self::fresh(entry.at, Seq(1)))
+    }
+
+    pub(crate) fn fresh(created_at: Timestamp, next_seq: Seq) -> Self {
+        Self {
+            status: Status::Queued,
+            created_at,
+            started_at: None,
+            ended_at: None,
+            next_seq,
+            state_bytes: 0,
+            steps: Vec::new(),
+            open: BTreeSet::new(),
+            dos: 0,
+            events: BTreeMap::new(),
+            paused_at: None,
+            by_key: BTreeMap::new(),
+        }
+    }
+
+    /// The state a whole journal leads to.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where an entry does not fit those before it.
+    pub fn replay<'a>(journal: impl IntoIterator<Item = &'a Entry>) -> Result<Self, Corrupt> {
+        let mut entries = journal.into_iter();
+        let mut state = Self::begin(entries.next().ok_or(Corrupt("it is empty"))?)?;
+        for entry in entries {
+            state.evolve(entry)?;
+        }
+        Ok(state)
+    }
+
+    /// The steps, by [`StepNo`].
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The step with this number.
+    pub fn step(&self, step: StepNo) -> Option<&Step> {
+        self.steps.get(step.0 as usize)
+    }
+
+    /// The number of the step with this key.
+    pub fn find(&self, key: &StepKey) -> Option<StepNo> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Follows one entry.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when it cannot follow; the state is then undefined and must be dropped.
+    pub fn evolve(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        if self.status.is_final() && entry.record != Record::Restarted {
+            return Err(Corrupt("something follows the end"));
+        }
+        let at = entry.at;
+        match &entry.record {
+            Record::Created => return Err(Corrupt("created twice")),
+            Record::Started => {
+                self.status = Status::Running;
+                self.started_at.get_or_insert(at);
+            }
+            Record::StepStarted { config, .. } => {
+                self.dos += 1;
+                self.start_step(
+                    &entry.record,
+                    config.clone(),
+                    StepState::Executing {
+                        attempt: 1,
+                        since: at,
+                    },
+                )?;
+            }
+            Record::SleepStarted { until, .. } => {
+                self.start_step(&entry.record, None, StepState::Sleeping { until: *until })?;
+            }
+            Record::WaitStarted {
+                event_type,
+                deadline,
+                timeout_millis,
+                ..
+            } => {
+                let state = StepState::WaitingForEvent {
+                    event_type: event_type.clone(),
+                    deadline: *deadline,
+                    timeout_millis: *timeout_millis,
+                };
+                self.start_step(&entry.record, None, state)?;
+            }
+            Record::AttemptStarted { .. }
+            | Record::AttemptFailed { .. }
+            | Record::StepCompleted { .. }
+            | Record::StepFailed { .. }
+            | Record::SleepCompleted { .. }
+            | Record::WaitCompleted { .. }
+            | Record::WaitTimedOut { .. } => self.evolve_step(entry)?,
+            Record::EventReceived { event_type, bytes } => {
+                self.state_bytes += bytes;
+                let event = BufferedEvent {
+                    seq: self.next_seq,
+                    at,
+                };
+                self.events
+                    .entry(event_type.clone())
+                    .or_default()
+                    .push_back(event);
+            }
+            Record::Waiting => self.status = Status::Waiting,
+            Record::Running | Record::PauseCancelled => self.status = Status::Running,
+            Record::PauseRequested => self.status = Status::WaitingForPause,
+            Record::Paused => {
+                self.status = Status::Paused;
+                self.paused_at = Some(at);
+            }
+            Record::Resumed { shift_millis } => self.resume(*shift_millis)?,
+            Record::Terminated => self.end(Status::Terminated, at),
+            Record::Restarted => *self = Self::fresh(self.created_at, self.next_seq),
+            Record::Completed => self.end(Status::Complete, at),
+            Record::Errored { .. } => self.end(Status::Errored, at),
+        }
+        self.next_seq.0 += 1;
+        Ok(())
+    }
+
+    fn end(&mut self, status: Status, at: Timestamp) {
+        self.status = status;
+        self.ended_at = Some(at);
+    }
+
+    fn start_step(
+        &mut self,
+        record: &Record,
+        config: Option<StepConfig>,
+        state: StepState,
+    ) -> Result<(), Corrupt> {
+        let (step, kind, name, count) = record.started_step().ok_or(Corrupt("no step starts here"))?;
+        if step.0 as usize != self.steps.len() {
+            return Err(Corrupt("steps are not numbered in order"));
+        }
+        let key = StepKey {
+            kind,
+            name: name.into(),
+            count,
+        };
+        if self.by_key.insert(key.clone(), step).is_some() {
+            return Err(Corrupt("a step has started twice"));
+        }
+        self.open.insert(step);
+        self.steps.push(Step { key, config, state });
+        Ok(())
+    }
+
+    fn evolve_step(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        let (step, next) = self.next_state(entry)?;
+        if matches!(next, StepState::Ended(_)) {
+            self.open.remove(&step);
+        }
+        if let Record::StepCompleted { bytes, .. } = &entry.record {
+            self.state_bytes += bytes;
+        }
+        match self.steps.get_mut(step.0 as usize) {
+            Some(known) => known.state = next,
+            None => return Err(Corrupt("an entry names a step that has not started")),
+        }
+        Ok(())
+    }
+
+    /// Every legal transition of a step; all others are damage.
+    fn next_state(&mut self, entry: &Entry) -> Result<(StepNo, StepState), Corrupt> {
+        let illegal = Corrupt("a step changes in a way it cannot");
+        let state_of = |step: &StepNo| {
+            self.steps
+                .get(step.0 as usize)
+                .map(|known| &known.state)
+                .ok_or(illegal)
+        };
+        match &entry.record {
+            Record::AttemptStarted { step, attempt } => match state_of(step)? {
+                StepState::Retrying { attempt: failed, .. } if *attempt == failed + 1 => Ok((
+                    *step,
+                    StepState::Executing {
+                        attempt: *attempt,
+                        since: entry.at,
+                    },
+                )),
+                _ => Err(illegal),
+            },
+            Record::AttemptFailed {
+                step,
+                attempt,
+                retry_at,
+                ..
+            } => match (state_of(step)?, retry_at) {
+                (StepState::Executing { attempt: current, .. }, Some(retry_at)) if attempt == current => {
+                    Ok((
+                        *step,
+                        StepState::Retrying {
+                            attempt: *attempt,
+                            retry_at: *retry_at,
+                        },
+                    ))
+                }
+                (StepState::Executing { attempt: current, .. }, None) if attempt == current => {
+                    Ok((*step, StepState::Failing))
+                }
+                _ => Err(illegal),
+            },
+            Record::StepCompleted { step, attempt, .. } => match state_of(step)? {
+                StepState::Executing { attempt: current, .. } if attempt == current => {
+                    Ok((*step, StepState::Ended(Outcome::Value(self.next_seq))))
+                }
+                _ => Err(illegal),
+            },
+            Record::StepFailed { step, error } => match state_of(step)? {
+                StepState::Failing => Ok((*step, StepState::Ended(Outcome::Failed(error.clone())))),
+                _ => Err(illegal),
+            },
+            Record::SleepCompleted { step } => match state_of(step)? {
+                StepState::Sleeping { .. } => Ok((*step, StepState::Ended(Outcome::Slept))),
+                _ => Err(illegal),
+            },
+            Record::WaitTimedOut { step, timeout_millis } => match state_of(step)? {
+                StepState::WaitingForEvent { .. } => Ok((
+                    *step,
+                    StepState::Ended(Outcome::Failed(ErrorInfo::timeout(*timeout_millis))),
+                )),
+                _ => Err(illegal),
+            },
+            Record::WaitCompleted { step, event } => match state_of(step)? {
+                StepState::WaitingForEvent { event_type, .. } => {
+                    let event_type = event_type.clone();
+                    let taken = self.take_event(&event_type, *event)?;
+                    let outcome = Outcome::Event {
+                        event_type,
+                        at: taken.at,
+                        payload: taken.seq,
+                    };
+                    Ok((*step, StepState::Ended(outcome)))
+                }
+                _ => Err(illegal),
+            },
+            _ => Err(illegal),
+        }
+    }
+
+    fn take_event(&mut self, event_type: &str, seq: Seq) -> Result<BufferedEvent, Corrupt> {
+        let missing = Corrupt("a wait took an event that was not there");
+        let queue = self.events.get_mut(event_type).ok_or(missing)?;
+        let taken = queue
+            .pop_front()
+            .filter(|event| event.seq == seq)
+            .ok_or(missing)?;
+        if queue.is_empty() {
+            self.events.remove(event_type);
+        }
+        Ok(taken)
+    }
+
+    fn resume(&mut self, shift_millis: u64) -> Result<(), Corrupt> {
+        if self.status != Status::Paused {
+            return Err(Corrupt("resumed without a pause"));
+        }
+        self.status = Status::Queued;
+        self.paused_at = None;
+        for step in &self.open {
+            let Some(known) = self.steps.get_mut(step.0 as usize) else {
+                continue;
+            };
+            match &mut known.state {
+                StepState::Retrying { retry_at: at, .. }
+                | StepState::Sleeping { until: at }
+                | StepState::WaitingForEvent { deadline: at, .. } => *at = at.plus(shift_millis),
+                StepState::Executing { .. } | StepState::Failing | StepState::Ended(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

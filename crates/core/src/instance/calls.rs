@@ -1,0 +1,436 @@
+//! Step calls and the attempts of `step.do` (behaviour §3.1, §3.3, §3.4).
+
+use super::{Instance, Turn};
+use crate::{
+    Action, CallId, CallRequest, Callback, ConfigInput, DurationInput, ErrorInfo, FailedAttempt,
+    InvalidConfig, NonRetryableMessage, Outcome, Record, Status, StepCall, StepConfig, StepKind, StepNo,
+    StepState, Timestamp, check_event_type, check_step_name, parse_duration,
+};
+
+const LOST_ATTEMPT: &str = "Attempt failed due to internal workflows error";
+const EVENT_TIMEOUT_MILLIS: i64 = 86_400_000;
+
+impl Instance {
+    pub(super) fn called(&mut self, turn: &mut Turn<'_>, call: StepCall) {
+        match self.durable.find(&call.key) {
+            Some(step) => self.called_again(turn, step, call.call),
+            None if self.must_hold(&call) => self.hold(call),
+            None => {
+                if let Err(error) = self.start_step(turn, &call) {
+                    self.tell(
+                        turn,
+                        Action::Settle {
+                            call: call.call,
+                            outcome: Outcome::Failed(error),
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    /// A call of a step that the journal knows: of an earlier run, or ended since this run began.
+    fn called_again(&mut self, turn: &mut Turn<'_>, step: StepNo, call: CallId) {
+        let Some(run) = &mut self.run else { return };
+        let known_already = run.call_of.contains_key(&step);
+        if known_already {
+            let error = ErrorInfo::fatal("This step is being executed by another call of this run");
+            return self.tell(
+                turn,
+                Action::Settle {
+                    call,
+                    outcome: Outcome::Failed(error),
+                },
+            );
+        }
+        run.know(step, call);
+        if let Some(StepState::Ended(outcome)) = self.durable.step(step).map(|step| &step.state) {
+            let outcome = outcome.clone();
+            self.tell(turn, Action::Settle { call, outcome });
+        }
+    }
+
+    /// While a pause is coming no step starts, but those that a running callback itself waits for.
+    fn must_hold(&self, call: &StepCall) -> bool {
+        let executing = matches!(
+            call.request,
+            CallRequest::Do {
+                callback: Callback::Executing,
+                ..
+            }
+        );
+        self.durable.status == Status::WaitingForPause && !executing && !self.is_executing(call.parent)
+    }
+
+    fn is_executing(&self, call: Option<CallId>) -> bool {
+        let step = call
+            .and_then(|call| self.run.as_ref()?.step_of.get(&call))
+            .and_then(|step| self.durable.step(*step));
+        step.is_some_and(|step| matches!(step.state, StepState::Executing { .. }))
+    }
+
+    fn hold(&mut self, call: StepCall) {
+        if let Some(run) = &mut self.run {
+            run.held.push(call);
+        }
+    }
+
+    pub(super) fn start_held_calls(&mut self, turn: &mut Turn<'_>) {
+        let held = self
+            .run
+            .as_mut()
+            .map(|run| std::mem::take(&mut run.held))
+            .unwrap_or_default();
+        for call in held {
+            self.called(turn, call);
+        }
+    }
+
+    fn start_step(&mut self, turn: &mut Turn<'_>, call: &StepCall) -> Result<(), ErrorInfo> {
+        let (name, count) = (&call.key.name, call.key.count);
+        if check_step_name(name).is_err() {
+            return Err(ErrorInfo::fatal(format!(
+                "Step name \"{name}\" exceeds max length (256 chars) or invalid characters found"
+            )));
+        }
+        let fits = match &call.request {
+            CallRequest::Do { .. } => call.key.kind == StepKind::Do,
+            CallRequest::Sleep { .. } | CallRequest::SleepUntil { .. } => call.key.kind == StepKind::Sleep,
+            CallRequest::WaitForEvent { .. } => call.key.kind == StepKind::WaitForEvent,
+        };
+        if !fits {
+            return Err(ErrorInfo::internal(
+                "the kind of this step call is not that of its key",
+            ));
+        }
+        let step = StepNo(u32::try_from(self.durable.steps().len()).unwrap_or(u32::MAX));
+        let name = name.clone();
+        let record = match &call.request {
+            CallRequest::Do { config, .. } => {
+                let config = self.resolve(&name, config.as_ref())?;
+                Record::StepStarted {
+                    step,
+                    name,
+                    count,
+                    config,
+                }
+            }
+            CallRequest::Sleep { duration } => {
+                let until = self.sleep_end(turn.now, duration)?;
+                Record::SleepStarted {
+                    step,
+                    name,
+                    count,
+                    until,
+                }
+            }
+            CallRequest::SleepUntil { millis } => {
+                let until = self.sleep_until(turn.now, *millis)?;
+                Record::SleepStarted {
+                    step,
+                    name,
+                    count,
+                    until,
+                }
+            }
+            CallRequest::WaitForEvent { event_type, timeout } => {
+                let timeout_millis = self.wait_timeout(event_type, timeout.as_ref())?;
+                let deadline = turn.now.plus(timeout_millis);
+                Record::WaitStarted {
+                    step,
+                    name,
+                    count,
+                    event_type: event_type.clone(),
+                    deadline,
+                    timeout_millis,
+                }
+            }
+        };
+        self.push(turn, record);
+        if let Some(run) = &mut self.run {
+            run.know(step, call.call);
+        }
+        match call.request {
+            CallRequest::Do {
+                callback: Callback::Executing,
+                ..
+            } => self.wake_up(turn),
+            CallRequest::Do {
+                callback: Callback::Idle,
+                ..
+            } => {
+                self.wake_up(turn);
+                self.tell(
+                    turn,
+                    Action::RunAttempt {
+                        call: call.call,
+                        attempt: 1,
+                    },
+                );
+            }
+            CallRequest::Sleep { .. } | CallRequest::SleepUntil { .. } => {}
+            CallRequest::WaitForEvent { .. } => self.deliver_events(turn),
+        }
+        Ok(())
+    }
+
+    /// The configuration to keep: none for the defaults.
+    fn resolve(
+        &self,
+        name: &str,
+        input: Result<&ConfigInput, &InvalidConfig>,
+    ) -> Result<Option<StepConfig>, ErrorInfo> {
+        let resolved = input.map_err(|_| InvalidConfig).and_then(|input| {
+            if *input == ConfigInput::default() {
+                Ok(None)
+            } else {
+                StepConfig::resolve(input, &self.limits).map(Some)
+            }
+        });
+        let config = resolved.map_err(|InvalidConfig| {
+            ErrorInfo::fatal(format!(
+                "Step config for \"{name}\" is in a invalid format. See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/"
+            ))
+        })?;
+        let limit = self.limits.steps;
+        if self.durable.dos >= limit {
+            return Err(ErrorInfo::fatal(format!(
+                "The limit of {limit} steps has been reached. This limit can be changed in your worker configuration."
+            )));
+        }
+        Ok(config)
+    }
+
+    fn sleep_end(&self, now: Timestamp, duration: &DurationInput) -> Result<Timestamp, ErrorInfo> {
+        let millis =
+            parse_duration(duration).map_err(|error| ErrorInfo::new("TypeError", error.to_string()))?;
+        self.until(now, now.0.saturating_add(millis))
+    }
+
+    fn sleep_until(&self, now: Timestamp, millis: f64) -> Result<Timestamp, ErrorInfo> {
+        if !millis.is_finite() {
+            return Err(ErrorInfo::new(
+                "TypeError",
+                "sleepUntil needs a valid Date or a number of milliseconds",
+            ));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "saturates, and the range is checked next"
+        )]
+        self.until(now, millis as i64)
+    }
+
+    fn until(&self, now: Timestamp, millis: i64) -> Result<Timestamp, ErrorInfo> {
+        if millis < now.0 {
+            return Err(ErrorInfo::new(
+                "Error",
+                "You can't sleep until a time in the past, time-traveler",
+            ));
+        }
+        self.within_wait_limit(Timestamp(millis).millis_since(now))?;
+        Ok(Timestamp(millis))
+    }
+
+    fn wait_timeout(&self, event_type: &str, timeout: Option<&DurationInput>) -> Result<u64, ErrorInfo> {
+        check_event_type(event_type).map_err(|reason| {
+            ErrorInfo::fatal(format!("Event type \"{event_type}\" is invalid: {reason}"))
+        })?;
+        let millis = timeout.map_or(Ok(EVENT_TIMEOUT_MILLIS), parse_duration);
+        let millis = millis.map_err(|error| ErrorInfo::new("TypeError", error.to_string()))?;
+        let millis = u64::try_from(millis).ok().filter(|millis| *millis > 0);
+        let millis = millis.ok_or_else(|| {
+            ErrorInfo::new("TypeError", "the timeout of waitForEvent must be longer than 0")
+        })?;
+        self.within_wait_limit(millis)?;
+        Ok(millis)
+    }
+
+    fn within_wait_limit(&self, millis: u64) -> Result<(), ErrorInfo> {
+        let limit = self.limits.wait_millis;
+        if millis <= limit {
+            return Ok(());
+        }
+        Err(ErrorInfo::fatal(format!(
+            "A wait of {millis}ms is longer than the limit of {limit}ms (setting limits.wait_millis)"
+        )))
+    }
+
+    pub(super) fn attempt_succeeded(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (call, attempt): (CallId, u32),
+        bytes: usize,
+    ) {
+        let Some(step) = self.current_attempt(call, attempt) else {
+            return;
+        };
+        let limit = self.limits.result_bytes;
+        if bytes > limit {
+            let error = ErrorInfo::internal(format!(
+                "Step {} output is too large. Maximum allowed size is {}.",
+                self.durable.steps[step.0 as usize].key,
+                size_text(limit)
+            ));
+            return self.attempt_failed(turn, step, (error, None));
+        }
+        let bytes = bytes as u64;
+        if self.durable.state_bytes.saturating_add(bytes) > self.limits.state_bytes {
+            let limit = size_text(usize::try_from(self.limits.state_bytes).unwrap_or(usize::MAX));
+            let error = ErrorInfo::fatal(format!("The instance has exceeded the {limit} storage limit"));
+            self.push(turn, Record::Errored { error });
+            return self.leave(turn, None);
+        }
+        self.push(turn, Record::StepCompleted { step, attempt, bytes });
+        self.tell(turn, Action::Confirm { call });
+    }
+
+    pub(super) fn attempt_threw(&mut self, turn: &mut Turn<'_>, failed: FailedAttempt) {
+        if let Some(step) = self.current_attempt(failed.call, failed.attempt) {
+            self.attempt_failed(turn, step, (failed.error, failed.dynamic_delay));
+        }
+    }
+
+    /// The step of a call, if this attempt of it is the one executing; results of earlier attempts come too late.
+    fn current_attempt(&self, call: CallId, attempt: u32) -> Option<StepNo> {
+        let step = *self.run.as_ref()?.step_of.get(&call)?;
+        match self.durable.step(step)?.state {
+            StepState::Executing { attempt: current, .. } if current == attempt => Some(step),
+            StepState::Executing { .. }
+            | StepState::Retrying { .. }
+            | StepState::Sleeping { .. }
+            | StepState::WaitingForEvent { .. }
+            | StepState::Failing
+            | StepState::Ended(_) => None,
+        }
+    }
+
+    pub(super) fn attempt_failed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        step: StepNo,
+        (error, dynamic): (ErrorInfo, Option<Result<u64, ErrorInfo>>),
+    ) {
+        let StepState::Executing { attempt, .. } = self.durable.steps[step.0 as usize].state else {
+            return;
+        };
+        if error.is_non_retryable() {
+            let error = self.recorded(error);
+            return self.give_up(turn, (step, attempt), (error.clone(), error));
+        }
+        let config = self.config_of(step);
+        match dynamic {
+            _ if attempt > config.limit => self.give_up(turn, (step, attempt), (error.clone(), error)),
+            Some(Err(delay_error)) => self.give_up(turn, (step, attempt), (error, delay_error)),
+            Some(Ok(millis)) => self.retry(
+                turn,
+                (step, attempt),
+                error,
+                config.delay_after(attempt, Some(millis)),
+            ),
+            None => self.retry(turn, (step, attempt), error, config.delay_after(attempt, None)),
+        }
+    }
+
+    fn recorded(&self, error: ErrorInfo) -> ErrorInfo {
+        match self.limits.non_retryable_message {
+            NonRetryableMessage::Preserved => error,
+            NonRetryableMessage::Wrapped => ErrorInfo::fatal(format!(
+                "Step threw a NonRetryableError with message \"{}\"",
+                error.message
+            )),
+        }
+    }
+
+    fn config_of(&self, step: StepNo) -> StepConfig {
+        let kept = self.durable.step(step).and_then(|step| step.config.clone());
+        kept.unwrap_or_else(|| StepConfig::defaults(&self.limits))
+    }
+
+    fn retry(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (step, attempt): (StepNo, u32),
+        error: ErrorInfo,
+        delay_millis: u64,
+    ) {
+        let retry_at = Some(turn.now.plus(delay_millis.min(self.limits.wait_millis)));
+        self.push(
+            turn,
+            Record::AttemptFailed {
+                step,
+                attempt,
+                error,
+                retry_at,
+            },
+        );
+    }
+
+    fn give_up(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (step, attempt): (StepNo, u32),
+        (error, shown): (ErrorInfo, ErrorInfo),
+    ) {
+        self.push(
+            turn,
+            Record::AttemptFailed {
+                step,
+                attempt,
+                error,
+                retry_at: None,
+            },
+        );
+        self.settle(turn, step, Record::StepFailed { step, error: shown });
+    }
+
+    /// Attempts without a run have been lost with their process: each counts, and the next is due at once (behaviour §3.1.11).
+    pub(super) fn fail_lost_attempts(&mut self, turn: &mut Turn<'_>) {
+        for step in self.open_steps() {
+            match self.durable.steps[step.0 as usize].state {
+                StepState::Executing { attempt, .. } => {
+                    let error = ErrorInfo::internal(LOST_ATTEMPT);
+                    if attempt > self.config_of(step).limit {
+                        self.give_up(turn, (step, attempt), (error.clone(), error));
+                    } else {
+                        self.retry(turn, (step, attempt), error, 0);
+                    }
+                }
+                // A journal that ends between the two entries of a failure.
+                StepState::Failing => self.settle(
+                    turn,
+                    step,
+                    Record::StepFailed {
+                        step,
+                        error: ErrorInfo::internal(LOST_ATTEMPT),
+                    },
+                ),
+                StepState::Retrying { .. }
+                | StepState::Sleeping { .. }
+                | StepState::WaitingForEvent { .. }
+                | StepState::Ended(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn timeout_of(&self, step: StepNo) -> u64 {
+        let kept = self.durable.step(step).and_then(|step| step.config.as_ref());
+        kept.map_or_else(
+            || StepConfig::defaults(&self.limits).timeout_millis,
+            |config| config.timeout_millis,
+        )
+    }
+
+    pub(super) fn open_steps(&self) -> Vec<StepNo> {
+        self.durable.open.iter().copied().collect()
+    }
+}
+
+fn size_text(bytes: usize) -> String {
+    for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if bytes >= size && bytes.is_multiple_of(size) {
+            return format!("{}{unit}", bytes / size);
+        }
+    }
+    format!("{bytes} bytes")
+}

@@ -1,0 +1,329 @@
+//! The rules: what an instance makes of each input.
+//!
+//! This file has the state, the front door and the life of a run; `calls` has step calls and attempts, `commands` what clients ask
+//! for, `progress` deadlines, pauses and rest.
+
+mod calls;
+mod commands;
+mod progress;
+
+use crate::{
+    Action, CallId, Corrupt, Durable, Effects, Entry, ErrorInfo, Input, Limits, NonRetryableMessage, Outcome,
+    Raised, Record, Rejected, Seq, Status, Step, StepCall, StepNo, StepState, Timestamp,
+};
+use std::collections::BTreeMap;
+
+/// An instance: its durable state and, while user code runs, what is known of the run.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    durable: Durable,
+    limits: Limits,
+    run: Option<Run>,
+}
+
+/// A run of user code. Lost with its process; nothing in here needs to be kept.
+#[derive(Debug, Clone)]
+struct Run {
+    /// The calls that have not ended, by step, and back.
+    call_of: BTreeMap<StepNo, CallId>,
+    step_of: BTreeMap<CallId, StepNo>,
+    /// Calls that wait for a pause to be called off.
+    held: Vec<StepCall>,
+    /// Since when user code may be at work without having reported anything; none when it has reported since.
+    told_at: Option<Timestamp>,
+    /// The last time anything passed between the run and the rules.
+    active_at: Timestamp,
+}
+
+/// What the row of an instance shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// State.
+    pub status: Status,
+    /// First start of user code.
+    pub started_at: Option<Timestamp>,
+    /// End.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Instance {
+    /// A new instance and the entry that creates it. The entry carries the parameters.
+    pub fn create(now: Timestamp, limits: Limits) -> (Self, Entry) {
+        let entry = Entry {
+            at: now,
+            record: Record::Created,
+        };
+        (Self::of(Durable::fresh(now, Seq(1)), limits), entry)
+    }
+
+    /// The instance that wrote this journal, without a run.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where an entry does not fit those before it.
+    pub fn replay<'a>(journal: impl IntoIterator<Item = &'a Entry>, limits: Limits) -> Result<Self, Corrupt> {
+        Ok(Self::of(Durable::replay(journal)?, limits))
+    }
+
+    fn of(durable: Durable, limits: Limits) -> Self {
+        Self {
+            durable,
+            limits,
+            run: None,
+        }
+    }
+
+    /// What the journal says.
+    pub fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    /// Whether user code is running, as far as the rules know.
+    pub fn has_run(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// What the row shows.
+    pub fn summary(&self) -> Summary {
+        let durable = &self.durable;
+        Summary {
+            status: durable.status,
+            started_at: durable.started_at,
+            ended_at: durable.ended_at,
+        }
+    }
+
+    /// Decides. The entries of the result are part of the state already; if they cannot be kept, the instance must be dropped
+    /// and replayed.
+    ///
+    /// # Errors
+    /// [`Rejected`], for commands only: nothing has changed.
+    pub fn handle(&mut self, now: Timestamp, input: Input) -> Result<Effects, Rejected> {
+        let mut effects = Effects::default();
+        let turn = &mut Turn {
+            now,
+            effects: &mut effects,
+        };
+        match input {
+            Input::Command(command) => self.command(turn, command)?,
+            Input::Claimed => self.claimed(turn),
+            Input::RunLost => self.run_lost(turn),
+            Input::Tick => self.tick(turn),
+            Input::Called(call) => {
+                if self.hears_run(turn) {
+                    self.called(turn, call);
+                }
+            }
+            Input::AttemptSucceeded { call, attempt, bytes } => {
+                if self.hears_run(turn) {
+                    self.attempt_succeeded(turn, (call, attempt), bytes);
+                }
+            }
+            Input::AttemptFailed(failed) => {
+                if self.hears_run(turn) {
+                    self.attempt_threw(turn, failed);
+                }
+            }
+            Input::Returned { bytes } => {
+                if self.hears_run(turn) {
+                    self.returned(turn, bytes);
+                }
+            }
+            Input::Raised(raised) => {
+                if self.hears_run(turn) {
+                    self.raised(turn, raised);
+                }
+            }
+        }
+        Ok(effects)
+    }
+
+    /// Notes that the run has reported something; `false` when there is no run and the report is void.
+    fn hears_run(&mut self, turn: &Turn<'_>) -> bool {
+        match &mut self.run {
+            Some(run) => {
+                run.told_at = None;
+                run.active_at = turn.now;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn claimed(&mut self, turn: &mut Turn<'_>) {
+        if self.run.is_some() {
+            return;
+        }
+        match self.durable.status {
+            Status::Complete | Status::Errored | Status::Terminated | Status::Paused => {
+                return self.leave(turn, None);
+            }
+            Status::WaitingForPause => {
+                self.fail_lost_attempts(turn);
+                return self.pause_now(turn);
+            }
+            Status::Queued | Status::Running | Status::Waiting => {}
+        }
+        self.fail_lost_attempts(turn);
+        self.meet_deadlines(turn);
+        self.deliver_events(turn);
+        match self.durable.status {
+            Status::Queued => {
+                self.push(turn, Record::Started);
+                self.start_run(turn);
+            }
+            Status::Running => self.start_run(turn),
+            Status::Waiting if self.retry_is_due(turn.now) => {
+                self.push(turn, Record::Running);
+                self.start_run(turn);
+            }
+            Status::Waiting
+            | Status::WaitingForPause
+            | Status::Paused
+            | Status::Errored
+            | Status::Terminated
+            | Status::Complete => {
+                let wake_at = self.next_deadline();
+                self.leave(turn, wake_at);
+            }
+        }
+    }
+
+    fn start_run(&mut self, turn: &mut Turn<'_>) {
+        self.run = Some(Run {
+            call_of: BTreeMap::new(),
+            step_of: BTreeMap::new(),
+            held: Vec::new(),
+            told_at: Some(turn.now),
+            active_at: turn.now,
+        });
+        turn.effects.actions.push(Action::StartRun);
+    }
+
+    fn run_lost(&mut self, turn: &mut Turn<'_>) {
+        if self.run.take().is_none() {
+            return;
+        }
+        self.fail_lost_attempts(turn);
+        if self.durable.status == Status::WaitingForPause {
+            return self.pause_now(turn);
+        }
+        let wake_at = if self.durable.status == Status::Waiting {
+            self.next_deadline()
+        } else {
+            Some(turn.now)
+        };
+        self.leave(turn, wake_at);
+    }
+
+    fn returned(&mut self, turn: &mut Turn<'_>, bytes: usize) {
+        // A pause that came before the end wins; the end comes again after the resume (behaviour §2).
+        if self.durable.status == Status::WaitingForPause {
+            return self.pause_now(turn);
+        }
+        let limit = self.limits.result_bytes;
+        if bytes > limit {
+            let text = format!(
+                "The output of run() has {bytes} bytes; the limit is {limit} (setting limits.result_bytes)."
+            );
+            self.push(
+                turn,
+                Record::Errored {
+                    error: ErrorInfo::internal(text),
+                },
+            );
+        } else {
+            self.push(turn, Record::Completed);
+        }
+        self.leave(turn, None);
+    }
+
+    fn raised(&mut self, turn: &mut Turn<'_>, raised: Raised) {
+        if self.durable.status == Status::WaitingForPause {
+            return self.pause_now(turn);
+        }
+        let error = self.final_error(raised);
+        self.push(turn, Record::Errored { error });
+        self.leave(turn, None);
+    }
+
+    /// An unhandled failure of a step that must not be retried is told as such (behaviour §3.1.9).
+    fn final_error(&self, raised: Raised) -> ErrorInfo {
+        let step = raised
+            .from_call
+            .and_then(|call| self.run.as_ref()?.step_of.get(&call))
+            .and_then(|step| self.durable.step(*step));
+        let Some(StepState::Ended(Outcome::Failed(thrown))) = step.map(|step| &step.state) else {
+            return raised.error;
+        };
+        match self.limits.non_retryable_message {
+            NonRetryableMessage::Preserved if thrown.is_non_retryable() => thrown.clone(),
+            NonRetryableMessage::Wrapped if thrown.message.starts_with("Step threw a NonRetryableError") => {
+                ErrorInfo::fatal(
+                    "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled",
+                )
+            }
+            NonRetryableMessage::Preserved | NonRetryableMessage::Wrapped => raised.error,
+        }
+    }
+
+    /// Gives up the run, if there is one, and the lease.
+    fn leave(&mut self, turn: &mut Turn<'_>, wake_at: Option<Timestamp>) {
+        if self.run.take().is_some() {
+            turn.effects.actions.push(Action::StopRun);
+        }
+        turn.effects.actions.push(Action::Release { wake_at });
+    }
+
+    /// Appends an entry and follows it.
+    fn push(&mut self, turn: &mut Turn<'_>, record: Record) {
+        let entry = Entry { at: turn.now, record };
+        let followed = self.durable.evolve(&entry);
+        debug_assert!(followed.is_ok(), "{entry:?}: {followed:?}");
+        turn.effects.entries.push(entry);
+    }
+
+    /// Ends a step: the entry first, then what user code is told.
+    fn settle(&mut self, turn: &mut Turn<'_>, step: StepNo, record: Record) {
+        self.push(turn, record);
+        self.wake_up(turn);
+        let Some(call) = self.run.as_ref().and_then(|run| run.call_of.get(&step).copied()) else {
+            return;
+        };
+        if let Some(Step {
+            state: StepState::Ended(outcome),
+            ..
+        }) = self.durable.step(step)
+        {
+            let outcome = outcome.clone();
+            self.tell(turn, Action::Settle { call, outcome });
+        }
+    }
+
+    /// User code goes on, or will when it is started: nothing that has happened since may be waited for again.
+    fn wake_up(&mut self, turn: &mut Turn<'_>) {
+        if self.durable.status == Status::Waiting {
+            self.push(turn, Record::Running);
+        }
+    }
+
+    fn tell(&mut self, turn: &mut Turn<'_>, action: Action) {
+        if let Some(run) = &mut self.run {
+            run.told_at = Some(turn.now);
+            run.active_at = turn.now;
+        }
+        turn.effects.actions.push(action);
+    }
+}
+
+/// One input being handled.
+struct Turn<'a> {
+    now: Timestamp,
+    effects: &'a mut Effects,
+}
+
+impl Run {
+    fn know(&mut self, step: StepNo, call: CallId) {
+        self.call_of.insert(step, call);
+        self.step_of.insert(call, step);
+    }
+}

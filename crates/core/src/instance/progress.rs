@@ -1,0 +1,255 @@
+//! What time does to an instance: deadlines, pauses that take effect, waiting and rest.
+
+use super::{Instance, Turn};
+use crate::{Action, ErrorInfo, Record, Status, StepNo, StepState, Timestamp};
+
+impl Instance {
+    /// When [`Input::Tick`](crate::Input::Tick) is due next, if ever.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let run = self.run.as_ref()?;
+        let quiet_at = match self.durable.status {
+            Status::Waiting if self.may_rest(run.active_at) => {
+                Some(run.active_at.plus(self.limits.rest_quiet_millis))
+            }
+            Status::Running if run.told_at.is_some() && self.waits_for_something() => run
+                .told_at
+                .map(|told_at| told_at.plus(self.limits.rest_quiet_millis)),
+            Status::Waiting
+            | Status::Running
+            | Status::Queued
+            | Status::Paused
+            | Status::WaitingForPause
+            | Status::Errored
+            | Status::Terminated
+            | Status::Complete => None,
+        };
+        [self.next_timeout(), self.next_deadline_of_run(), quiet_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
+        if self.run.is_none() {
+            return;
+        }
+        self.time_out_attempts(turn);
+        match self.durable.status {
+            Status::WaitingForPause if !self.executes_something() => self.pause_now(turn),
+            Status::Running | Status::Waiting => {
+                self.meet_deadlines(turn);
+                self.deliver_events(turn);
+                self.start_due_retries(turn);
+                self.begin_waiting(turn);
+                self.rest(turn);
+            }
+            Status::WaitingForPause
+            | Status::Queued
+            | Status::Paused
+            | Status::Errored
+            | Status::Terminated
+            | Status::Complete => {}
+        }
+    }
+
+    pub(super) fn executes_something(&self) -> bool {
+        self.durable
+            .open
+            .iter()
+            .any(|step| matches!(self.state(*step), Some(StepState::Executing { .. })))
+    }
+
+    /// Whether a call of this run waits for a deadline or an event.
+    fn waits_for_something(&self) -> bool {
+        let Some(run) = &self.run else { return false };
+        let waits = |step: &StepNo| {
+            matches!(
+                self.state(*step),
+                Some(
+                    StepState::Retrying { .. }
+                        | StepState::Sleeping { .. }
+                        | StepState::WaitingForEvent { .. }
+                )
+            )
+        };
+        self.durable
+            .open
+            .iter()
+            .any(|step| waits(step) && run.call_of.contains_key(step))
+    }
+
+    fn state(&self, step: StepNo) -> Option<&StepState> {
+        self.durable.step(step).map(|step| &step.state)
+    }
+
+    fn time_out_attempts(&mut self, turn: &mut Turn<'_>) {
+        for step in self.open_steps() {
+            let Some(StepState::Executing { since, .. }) = self.state(step) else {
+                continue;
+            };
+            let timeout_millis = self.timeout_of(step);
+            if since.plus(timeout_millis) <= turn.now {
+                self.attempt_failed(turn, step, (ErrorInfo::timeout(timeout_millis), None));
+            }
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Timestamp> {
+        let timeouts = self
+            .durable
+            .open
+            .iter()
+            .filter_map(|step| match self.state(*step)? {
+                StepState::Executing { since, .. } => Some(since.plus(self.timeout_of(*step))),
+                StepState::Retrying { .. }
+                | StepState::Sleeping { .. }
+                | StepState::WaitingForEvent { .. }
+                | StepState::Failing
+                | StepState::Ended(_) => None,
+            });
+        timeouts.min()
+    }
+
+    /// Ends the sleeps and waits whose time has come.
+    pub(super) fn meet_deadlines(&mut self, turn: &mut Turn<'_>) {
+        for step in self.open_steps() {
+            match self.state(step) {
+                Some(StepState::Sleeping { until }) if *until <= turn.now => {
+                    self.settle(turn, step, Record::SleepCompleted { step });
+                }
+                Some(StepState::WaitingForEvent {
+                    deadline,
+                    timeout_millis,
+                    ..
+                }) if *deadline <= turn.now => {
+                    let timeout_millis = *timeout_millis;
+                    self.settle(turn, step, Record::WaitTimedOut { step, timeout_millis });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives each buffered event to the oldest wait of its type that has time left.
+    pub(super) fn deliver_events(&mut self, turn: &mut Turn<'_>) {
+        match self.durable.status {
+            Status::Queued | Status::Running | Status::Waiting => {}
+            Status::Paused
+            | Status::WaitingForPause
+            | Status::Errored
+            | Status::Terminated
+            | Status::Complete => return,
+        }
+        if self.durable.events.is_empty() {
+            return;
+        }
+        for step in self.open_steps() {
+            let Some(StepState::WaitingForEvent {
+                event_type, deadline, ..
+            }) = self.state(step)
+            else {
+                continue;
+            };
+            if *deadline <= turn.now {
+                continue;
+            }
+            if let Some(event) = self
+                .durable
+                .events
+                .get(event_type)
+                .and_then(|queue| queue.front())
+            {
+                let event = event.seq;
+                self.settle(turn, step, Record::WaitCompleted { step, event });
+            }
+        }
+    }
+
+    fn start_due_retries(&mut self, turn: &mut Turn<'_>) {
+        for step in self.open_steps() {
+            let Some(StepState::Retrying { attempt, retry_at }) = self.state(step) else {
+                continue;
+            };
+            let attempt = attempt + 1;
+            let Some(call) = self.run.as_ref().and_then(|run| run.call_of.get(&step).copied()) else {
+                continue;
+            };
+            if *retry_at <= turn.now {
+                self.push(turn, Record::AttemptStarted { step, attempt });
+                self.wake_up(turn);
+                self.tell(turn, Action::RunAttempt { call, attempt });
+            }
+        }
+    }
+
+    pub(super) fn retry_is_due(&self, now: Timestamp) -> bool {
+        let due = |step: &StepNo| matches!(self.state(*step), Some(StepState::Retrying { retry_at, .. }) if *retry_at <= now);
+        self.durable.open.iter().any(due)
+    }
+
+    /// `running` becomes `waiting` when nothing executes, something waits, and user code has nothing left to do: it has reported since it
+    /// was last told something, or been quiet for a while.
+    fn begin_waiting(&mut self, turn: &mut Turn<'_>) {
+        let Some(run) = &self.run else { return };
+        let at_work = run
+            .told_at
+            .is_some_and(|told_at| turn.now.millis_since(told_at) < self.limits.rest_quiet_millis);
+        if self.durable.status == Status::Running
+            && !at_work
+            && !self.executes_something()
+            && self.waits_for_something()
+        {
+            self.push(turn, Record::Waiting);
+        }
+    }
+
+    fn rest(&mut self, turn: &mut Turn<'_>) {
+        let Some(run) = &self.run else { return };
+        let quiet = turn.now.millis_since(run.active_at) >= self.limits.rest_quiet_millis;
+        if quiet && self.durable.status == Status::Waiting && self.may_rest(turn.now) {
+            let wake_at = self.next_deadline();
+            self.leave(turn, wake_at);
+        }
+    }
+
+    /// Whether what it waits for is far enough away to leave memory.
+    fn may_rest(&self, now: Timestamp) -> bool {
+        self.next_deadline()
+            .is_some_and(|deadline| deadline.millis_since(now) > self.limits.rest_after_millis)
+    }
+
+    /// The next sleep, wait or retry that is due, whether a run knows of it or not.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.durable
+            .open
+            .iter()
+            .filter_map(|step| self.deadline_of(*step))
+            .min()
+    }
+
+    /// The same without retries that this run has not called yet: there is nothing to do about them.
+    fn next_deadline_of_run(&self) -> Option<Timestamp> {
+        if !matches!(self.durable.status, Status::Running | Status::Waiting) {
+            return None;
+        }
+        let run = self.run.as_ref()?;
+        let actionable = |step: &&StepNo| {
+            run.call_of.contains_key(*step) || !matches!(self.state(**step), Some(StepState::Retrying { .. }))
+        };
+        self.durable
+            .open
+            .iter()
+            .filter(actionable)
+            .filter_map(|step| self.deadline_of(*step))
+            .min()
+    }
+
+    fn deadline_of(&self, step: StepNo) -> Option<Timestamp> {
+        match self.state(step)? {
+            StepState::Retrying { retry_at: at, .. }
+            | StepState::Sleeping { until: at }
+            | StepState::WaitingForEvent { deadline: at, .. } => Some(*at),
+            StepState::Executing { .. } | StepState::Failing | StepState::Ended(_) => None,
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What clients see of an instance: the journal, told as steps (behaviour §1.2).
+
+use crate::{
+    Corrupt, Entry, ErrorInfo, Limits, Record, RetryDelay, Seq, StepConfig, StepKey, StepKind, StepNo,
+    Timestamp,
+};
+
+/// An instance as its journal tells it, since its last restart.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct InstanceView {
+    /// The entry with the parameters.
+    pub params: Option<Seq>,
+    /// The entry with the output, once complete.
+    pub output: Option<Seq>,
+    /// What `run()` threw.
+    pub error: Option<ErrorInfo>,
+    /// When it was terminated.
+    pub terminated_at: Option<Timestamp>,
+    /// The steps by order of their first start.
+    pub steps: Vec<StepView>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepView {
+    /// Which.
+    pub key: StepKey,
+    /// First start.
+    pub started_at: Timestamp,
+    /// End, if it has ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it threw, when it failed for good.
+    pub error: Option<ErrorInfo>,
+    /// What only its kind has.
+    pub detail: StepDetail,
+}
+
+/// What only one kind of step has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepDetail {
+    /// `step.do`
+    Do {
+        /// Resolved configuration.
+        config: StepConfig,
+        /// All attempts, in order.
+        attempts: Vec<AttemptView>,
+        /// The entry with the result.
+        output: Option<Seq>,
+        /// When the next attempt is due, while it waits for that.
+        retry_at: Option<Timestamp>,
+    },
+    /// `step.sleep`, `step.sleepUntil`
+    Sleep {
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// `step.waitForEvent`
+    Wait {
+        /// The type it waits for.
+        event_type: String,
+        /// When it gives up.
+        deadline: Timestamp,
+        /// The entry with the payload of the event it took.
+        event: Option<Seq>,
+    },
+}
+
+/// One attempt of a `step.do`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptView {
+    /// Start.
+    pub started_at: Timestamp,
+    /// End, if it has ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it threw, when it failed.
+    pub error: Option<ErrorInfo>,
+}
+
+impl StepView {
+    /// Whether it ended, and well.
+    pub fn success(&self) -> Option<bool> {
+        self.ended_at.map(|_| self.error.is_none())
+    }
+
+    /// The entry with the value it ended with.
+    pub fn output(&self) -> Option<Seq> {
+        match &self.detail {
+            StepDetail::Do { output, .. } => *output,
+            StepDetail::Wait { event, .. } => *event,
+            StepDetail::Sleep { .. } => None,
+        }
+    }
+
+    /// Whether its output must not be shown.
+    pub fn is_redacted(&self) -> bool {
+        match &self.detail {
+            StepDetail::Do { config, .. } => config.redacted,
+            StepDetail::Sleep { .. } | StepDetail::Wait { .. } => false,
+        }
+    }
+}
+
+impl InstanceView {
+    /// Tells a journal, given in order from [`Seq`] 0.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where an entry does not fit those before it.
+    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>, limits: &Limits) -> Result<Self, Corrupt> {
+        let mut view = Self::default();
+        for (seq, entry) in entries.into_iter().enumerate() {
+            view.tell(Seq(seq as u64), entry, limits)?;
+        }
+        Ok(view)
+    }
+
+    fn tell(&mut self, seq: Seq, entry: &Entry, limits: &Limits) -> Result<(), Corrupt> {
+        let at = entry.at;
+        match &entry.record {
+            Record::Created => self.params = Some(seq),
+            Record::StepStarted { config, .. } => {
+                let config = config.clone().unwrap_or_else(|| StepConfig::defaults(limits));
+                let attempts = vec![AttemptView {
+                    started_at: at,
+                    ended_at: None,
+                    error: None,
+                }];
+                self.add(
+                    entry,
+                    StepDetail::Do {
+                        config,
+                        attempts,
+                        output: None,
+                        retry_at: None,
+                    },
+                )?;
+            }
+            Record::SleepStarted { until, .. } => self.add(entry, StepDetail::Sleep { until: *until })?,
+            Record::WaitStarted {
+                event_type, deadline, ..
+            } => {
+                let detail = StepDetail::Wait {
+                    event_type: event_type.clone(),
+                    deadline: *deadline,
+                    event: None,
+                };
+                self.add(entry, detail)?;
+            }
+            Record::AttemptStarted { step, .. } => self.start_attempt(*step, at)?,
+            Record::AttemptFailed {
+                step,
+                error,
+                retry_at,
+                ..
+            } => self.fail_attempt(*step, at, (error, *retry_at))?,
+            Record::StepCompleted { step, .. } => {
+                self.end_attempt(*step, at, None)?;
+                self.end(*step, at, None)?;
+                if let StepDetail::Do { output, .. } = &mut self.step(*step)?.detail {
+                    *output = Some(seq);
+                }
+            }
+            Record::StepFailed { step, error } => self.end(*step, at, Some(error.clone()))?,
+            Record::SleepCompleted { step } => self.end(*step, at, None)?,
+            Record::WaitCompleted { step, event } => {
+                self.end(*step, at, None)?;
+                if let StepDetail::Wait { event: taken, .. } = &mut self.step(*step)?.detail {
+                    *taken = Some(*event);
+                }
+            }
+            Record::WaitTimedOut { step, timeout_millis } => {
+                self.end(*step, at, Some(ErrorInfo::timeout(*timeout_millis)))?;
+            }
+            Record::Resumed { shift_millis } => self.shift(*shift_millis),
+            Record::Terminated => self.terminated_at = Some(at),
+            Record::Restarted => {
+                *self = Self {
+                    params: self.params,
+                    ..Self::default()
+                }
+            }
+            Record::Completed => self.output = Some(seq),
+            Record::Errored { error } => self.error = Some(error.clone()),
+            Record::Started
+            | Record::EventReceived { .. }
+            | Record::Waiting
+            | Record::Running
+            | Record::PauseRequested
+            | Record::Paused
+            | Record::PauseCancelled => {}
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, entry: &Entry, detail: StepDetail) -> Result<(), Corrupt> {
+        let (step, kind, name, count) = entry
+            .record
+            .started_step()
+            .ok_or(Corrupt("no step starts here"))?;
+        if step.0 as usize != self.steps.len() {
+            return Err(Corrupt("steps are not numbered in order"));
+        }
+        let key = StepKey {
+            kind,
+            name: name.into(),
+            count,
+        };
+        self.steps.push(StepView {
+            key,
+            started_at: entry.at,
+            ended_at: None,
+            error: None,
+            detail,
+        });
+        Ok(())
+    }
+
+    fn step(&mut self, step: StepNo) -> Result<&mut StepView, Corrupt> {
+        self.steps
+            .get_mut(step.0 as usize)
+            .ok_or(Corrupt("an entry names a step that has not started"))
+    }
+
+    fn end(&mut self, step: StepNo, at: Timestamp, error: Option<ErrorInfo>) -> Result<(), Corrupt> {
+        let step = self.step(step)?;
+        step.ended_at = Some(at);
+        step.error = error;
+        Ok(())
+    }
+
+    fn start_attempt(&mut self, step: StepNo, at: Timestamp) -> Result<(), Corrupt> {
+        if let StepDetail::Do {
+            attempts, retry_at, ..
+        } = &mut self.step(step)?.detail
+        {
+            attempts.push(AttemptView {
+                started_at: at,
+                ended_at: None,
+                error: None,
+            });
+            *retry_at = None;
+        }
+        Ok(())
+    }
+
+    fn end_attempt(&mut self, step: StepNo, at: Timestamp, error: Option<ErrorInfo>) -> Result<(), Corrupt> {
+        if let StepDetail::Do { attempts, .. } = &mut self.step(step)?.detail
+            && let Some(attempt) = attempts.last_mut()
+        {
+            attempt.ended_at = Some(at);
+            attempt.error = error;
+        }
+        Ok(())
+    }
+
+    fn fail_attempt(
+        &mut self,
+        step: StepNo,
+        at: Timestamp,
+        (error, next): (&ErrorInfo, Option<Timestamp>),
+    ) -> Result<(), Corrupt> {
+        self.end_attempt(step, at, Some(error.clone()))?;
+        if let StepDetail::Do { retry_at, .. } = &mut self.step(step)?.detail {
+            *retry_at = next;
+        }
+        Ok(())
+    }
+
+    fn shift(&mut self, millis: u64) {
+        for step in self.steps.iter_mut().filter(|step| step.ended_at.is_none()) {
+            match &mut step.detail {
+                StepDetail::Do { retry_at, .. } => *retry_at = retry_at.map(|at| at.plus(millis)),
+                StepDetail::Sleep { until } => *until = until.plus(millis),
+                StepDetail::Wait { deadline, .. } => *deadline = deadline.plus(millis),
+            }
+        }
+    }
+}
+
+impl StepConfig {
+    /// The delay as clients see it: as written, or `[dynamic]`.
+    pub fn shown_delay(&self) -> Result<u64, String> {
+        match &self.delay {
+            RetryDelay::Dynamic => Err("[dynamic]".into()),
+            RetryDelay::Fixed { text: Some(text), .. } => Err(text.clone()),
+            RetryDelay::Fixed { millis, text: None } => Ok(*millis),
+        }
+    }
+}
+
+impl StepKind {
+    /// The word of the `type` parameter of `…/step` and of `restart` (behaviour §1.1, §1.2).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Do => "do",
+            Self::Sleep => "sleep",
+            Self::WaitForEvent => "waitForEvent",
+        }
+    }
+}

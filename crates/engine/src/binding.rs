@@ -1,0 +1,174 @@
+//! The engine as the host of workflow bindings.
+
+use crate::{CreateInstance, Engine, EngineError};
+use async_trait::async_trait;
+use cairn_core::Command;
+use cairn_runtime::{
+    BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, Value,
+};
+use cairn_store::Trigger;
+
+const BATCH_MAX: usize = 100;
+
+#[async_trait]
+impl BindingHost for Engine {
+    async fn call(&self, call: BindingCall) -> Result<BindingReply, BindingError> {
+        let place = (call.account.as_str(), call.workflow.as_str());
+        match call.method {
+            BindingMethod::Get { id } => match self.instance_row(place.0, place.1, &id).await {
+                Ok((_, row)) => Ok(BindingReply::Ids(vec![row.id])),
+                // The one message without a code in front (behaviour §5).
+                Err(EngineError::InstanceNotFound(_)) => Err(BindingError {
+                    message: "instance.not_found".into(),
+                }),
+                Err(error) => Err(binding_error(&error)),
+            },
+            BindingMethod::Create(options) => self.create_one(place, options).await,
+            BindingMethod::CreateBatch(batch) => self.create_batch(place, batch).await,
+            BindingMethod::Status { id } => self.binding_status(place, &id).await,
+            BindingMethod::Pause { id } => self.binding_command(place, (&id, Command::Pause)).await,
+            BindingMethod::Resume { id } => self.binding_command(place, (&id, Command::Resume)).await,
+            BindingMethod::Terminate { id } => self.binding_command(place, (&id, Command::Terminate)).await,
+            BindingMethod::Restart { id } => self.binding_command(place, (&id, Command::Restart)).await,
+            BindingMethod::Delete { id } => {
+                let deleted = self.delete_instance(place.0, place.1, &id).await;
+                deleted
+                    .map(|_| BindingReply::Done)
+                    .map_err(|error| binding_error(&error))
+            }
+            BindingMethod::SendEvent {
+                id,
+                event_type,
+                payload,
+            } => self.binding_event(place, (&id, &event_type, payload)).await,
+        }
+    }
+}
+
+impl Engine {
+    async fn create_one(
+        &self,
+        place: (&str, &str),
+        options: CreateOptions,
+    ) -> Result<BindingReply, BindingError> {
+        let creates = (Trigger::Binding, vec![create_instance(options)]);
+        let created = self
+            .create(place.0, place.1, creates)
+            .await
+            .map_err(|error| binding_error(&error))?;
+        match created.into_iter().next() {
+            Some(Ok(created)) => Ok(BindingReply::Ids(vec![created.id])),
+            Some(Err(error)) => Err(binding_error(&error)),
+            None => Err(BindingError {
+                message: "(internal) nothing was created".into(),
+            }),
+        }
+    }
+
+    /// Existing and repeated ids are left out silently (behaviour §4).
+    async fn create_batch(
+        &self,
+        place: (&str, &str),
+        batch: Vec<CreateOptions>,
+    ) -> Result<BindingReply, BindingError> {
+        if batch.is_empty() {
+            return Err(BindingError {
+                message: "WorkflowError: batchCreate should have at least 1 instance".into(),
+            });
+        }
+        if batch.len() > BATCH_MAX {
+            let message = format!("WorkflowError: batchCreate only supports {BATCH_MAX} instances at a time");
+            return Err(BindingError { message });
+        }
+        let creates = (Trigger::Binding, batch.into_iter().map(create_instance).collect());
+        let created = self
+            .create(place.0, place.1, creates)
+            .await
+            .map_err(|error| binding_error(&error))?;
+        let mut ids = Vec::new();
+        for result in created {
+            match result {
+                Ok(created) => ids.push(created.id),
+                Err(EngineError::InstanceExists(_)) => {}
+                Err(error) => return Err(binding_error(&error)),
+            }
+        }
+        Ok(BindingReply::Ids(ids))
+    }
+
+    async fn binding_status(&self, place: (&str, &str), id: &str) -> Result<BindingReply, BindingError> {
+        let (_, row) = self
+            .instance_row(place.0, place.1, id)
+            .await
+            .map_err(|error| binding_error(&error))?;
+        let (output, error) = if row.status.is_final() {
+            self.outcome(&row).await.map_err(|error| binding_error(&error))?
+        } else {
+            (None, None)
+        };
+        Ok(BindingReply::Status {
+            status: row.status,
+            error,
+            output,
+        })
+    }
+
+    async fn binding_command(
+        &self,
+        place: (&str, &str),
+        command: (&str, Command),
+    ) -> Result<BindingReply, BindingError> {
+        let done = self.command(place.0, place.1, command).await;
+        done.map(|_| BindingReply::Done)
+            .map_err(|error| binding_error(&error))
+    }
+
+    async fn binding_event(
+        &self,
+        place: (&str, &str),
+        event: (&str, &str, Value),
+    ) -> Result<BindingReply, BindingError> {
+        let sent = self.send_event(place.0, place.1, event).await;
+        sent.map(|_| BindingReply::Done)
+            .map_err(|error| binding_error(&error))
+    }
+}
+
+fn create_instance(options: CreateOptions) -> CreateInstance {
+    CreateInstance {
+        id: options.id,
+        params: options.params,
+        success_retention_millis: options.success_retention_millis,
+        error_retention_millis: options.error_retention_millis,
+    }
+}
+
+/// The form in which errors reach user code: a code in parentheses, then the text (behaviour §5).
+fn binding_error(error: &EngineError) -> BindingError {
+    let message = match error {
+        EngineError::Rejected(rejected) => rejected.to_string(),
+        EngineError::InstanceExists(_) => format!("(instance.already_exists) {error}"),
+        EngineError::InstanceNotFound(_) => "(instance.not_found) Instance does not exist".into(),
+        EngineError::InvalidName {
+            what: "instance id", ..
+        } => format!("(instance.invalid_id) {error}"),
+        EngineError::InvalidName {
+            what: "event type", ..
+        } => format!("(workflow.invalid_event_type) {error}"),
+        EngineError::WorkflowNotFound(_) | EngineError::NotDeployed { .. } => {
+            format!("(workflow.not_found) {error}")
+        }
+        EngineError::InboxFull { .. } => format!("(instance.inbox_full) {error}"),
+        EngineError::InvalidName { .. }
+        | EngineError::TooLarge { .. }
+        | EngineError::InvalidInput(_)
+        | EngineError::BadScript(_)
+        | EngineError::VersionNotFound(_)
+        | EngineError::StepNotFound(_)
+        | EngineError::ScriptNotFound(_) => format!("(body) {error}"),
+        EngineError::Runtime(_) | EngineError::Store(_) | EngineError::ShuttingDown => {
+            format!("(internal) {error}")
+        }
+    };
+    BindingError { message }
+}

@@ -1,0 +1,204 @@
+//! What clients see of one instance.
+
+use crate::instances::corrupt;
+use crate::{Engine, EngineError};
+use bytes::Bytes;
+use cairn_core::{Entry, ErrorInfo, InstanceView, Seq, StepKey, StepKind};
+use cairn_runtime::Value;
+use cairn_store::{InstanceNo, InstanceRow, JournalEntry, Payload, StoreError, WorkflowRow};
+use std::collections::BTreeMap;
+
+/// The beginning of a value as JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The text, perhaps cut.
+    pub text: String,
+    /// Whether it was cut.
+    pub is_cut: bool,
+}
+
+/// One instance, in full.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InstanceDetails {
+    /// Its row.
+    pub row: InstanceRow,
+    /// Its workflow.
+    pub workflow: WorkflowRow,
+    /// Its parameters as JSON text.
+    pub params: String,
+    /// Its output as JSON text, once complete; none when `run()` returned undefined.
+    pub output: Option<String>,
+    /// What its journal tells.
+    pub view: InstanceView,
+    /// Outputs of its steps as JSON text, cut to the asked length, by the entry that carries them. Undefined outputs are absent.
+    pub previews: BTreeMap<Seq, Preview>,
+}
+
+/// The output of one step, in full.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepOutput {
+    /// The step.
+    pub step: cairn_core::StepView,
+    /// Its output as JSON text; none while it has none, or when it is undefined.
+    pub output: Option<String>,
+    /// The error of the attempt asked for, of the step, or of its last attempt.
+    pub error: Option<ErrorInfo>,
+}
+
+impl Engine {
+    /// One instance; step outputs are cut to `preview_chars` characters of JSON text.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`], [`EngineError::InstanceNotFound`]
+    pub async fn instance(
+        &self,
+        account: &str,
+        workflow: &str,
+        (id, preview_chars): (&str, usize),
+    ) -> Result<InstanceDetails, EngineError> {
+        let (workflow, row) = self.instance_row(account, workflow, id).await?;
+        let journal = self.shared.store.journal(row.no).await?;
+        let view = self.view(&journal)?;
+        let payloads = Payloads {
+            engine: self,
+            instance: row.no,
+            journal: &journal,
+        };
+        let params = payloads.text(view.params).await?.unwrap_or_else(|| "{}".into());
+        let output = payloads.text(view.output).await?;
+        let mut previews = BTreeMap::new();
+        for step in &view.steps {
+            let Some(seq) = step.output() else { continue };
+            if let Some(text) = payloads.text(Some(seq)).await? {
+                previews.insert(seq, cut(text, preview_chars));
+            }
+        }
+        Ok(InstanceDetails {
+            row,
+            workflow,
+            params,
+            output,
+            view,
+            previews,
+        })
+    }
+
+    /// Status, error and output of an instance, for the workflow binding.
+    pub(crate) async fn outcome(
+        &self,
+        row: &InstanceRow,
+    ) -> Result<(Option<Value>, Option<ErrorInfo>), EngineError> {
+        let journal = self.shared.store.journal(row.no).await?;
+        let view = self.view(&journal)?;
+        let payloads = Payloads {
+            engine: self,
+            instance: row.no,
+            journal: &journal,
+        };
+        Ok((payloads.value(view.output).await?, view.error))
+    }
+
+    fn view(&self, journal: &[JournalEntry]) -> Result<InstanceView, EngineError> {
+        let entries: Result<Vec<Entry>, _> = journal.iter().map(|line| Entry::decode(&line.entry)).collect();
+        let entries = entries.map_err(|error| corrupt("journal", error))?;
+        InstanceView::of(&entries, &self.shared.settings.limits).map_err(|error| corrupt("journal", error))
+    }
+
+    /// The output of the step shown as `name` (with its count: `charge-1`).
+    ///
+    /// # Errors
+    /// [`EngineError::StepNotFound`], also for an attempt that was never made.
+    pub async fn step_output(
+        &self,
+        account: &str,
+        workflow: &str,
+        (id, name, kind, attempt): (&str, &str, StepKind, Option<u32>),
+    ) -> Result<StepOutput, EngineError> {
+        let (_, row) = self.instance_row(account, workflow, id).await?;
+        let journal = self.shared.store.journal(row.no).await?;
+        let view = self.view(&journal)?;
+        let named = |key: &StepKey| key.kind == kind && key.to_string() == name;
+        let step = view.steps.into_iter().find(|step| named(&step.key));
+        let step = step.ok_or_else(|| EngineError::StepNotFound(name.into()))?;
+        let error = step_error(&step, attempt)
+            .ok_or_else(|| EngineError::StepNotFound(format!("{name}, attempt {}", attempt.unwrap_or(0))))?;
+        let payloads = Payloads {
+            engine: self,
+            instance: row.no,
+            journal: &journal,
+        };
+        let output = if error.is_none() {
+            payloads.text(step.output()).await?
+        } else {
+            None
+        };
+        Ok(StepOutput { step, output, error })
+    }
+}
+
+/// The error to show: outer none when there is no such attempt.
+fn step_error(step: &cairn_core::StepView, attempt: Option<u32>) -> Option<Option<ErrorInfo>> {
+    let attempts = match &step.detail {
+        cairn_core::StepDetail::Do { attempts, .. } => attempts.as_slice(),
+        cairn_core::StepDetail::Sleep { .. } | cairn_core::StepDetail::Wait { .. } => &[],
+    };
+    match attempt {
+        Some(number) => attempts
+            .get((number as usize).checked_sub(1)?)
+            .map(|attempt| attempt.error.clone()),
+        None if step.success() == Some(true) => Some(None),
+        None => Some(
+            step.error
+                .clone()
+                .or_else(|| attempts.iter().rev().find_map(|attempt| attempt.error.clone())),
+        ),
+    }
+}
+
+fn cut(text: String, chars: usize) -> Preview {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => Preview {
+            text: text[..end].into(),
+            is_cut: true,
+        },
+        None => Preview { text, is_cut: false },
+    }
+}
+
+/// The values of one journal, read one at a time.
+struct Payloads<'a> {
+    engine: &'a Engine,
+    instance: InstanceNo,
+    journal: &'a [JournalEntry],
+}
+
+impl Payloads<'_> {
+    async fn text(&self, seq: Option<Seq>) -> Result<Option<String>, EngineError> {
+        let value = self.value(seq).await?;
+        Ok(value
+            .filter(|value| !value.is_undefined())
+            .map(|value| value.to_json_text()))
+    }
+
+    async fn value(&self, seq: Option<Seq>) -> Result<Option<Value>, EngineError> {
+        let Some(seq) = seq else { return Ok(None) };
+        let bytes = self.bytes(seq).await?;
+        bytes
+            .map(|bytes| Value::from_stored(bytes).map_err(|error| corrupt("value", error)))
+            .transpose()
+    }
+
+    async fn bytes(&self, seq: Seq) -> Result<Option<Bytes>, EngineError> {
+        let line = usize::try_from(seq.0)
+            .ok()
+            .and_then(|index| self.journal.get(index))
+            .filter(|line| line.seq == seq);
+        let line =
+            line.ok_or_else(|| EngineError::Store(StoreError::Corrupt("the journal has a gap".into())))?;
+        match &line.payload {
+            None => Ok(None),
+            Some(Payload::Inline(bytes)) => Ok(Some(bytes.clone())),
+            Some(Payload::Apart { .. }) => Ok(self.engine.shared.store.payload(self.instance, seq).await?),
+        }
+    }
+}

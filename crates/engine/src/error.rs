@@ -1,0 +1,95 @@
+//! Errors of the engine, by what the caller tells its client.
+
+use cairn_core::{InvalidName, Rejected};
+use cairn_store::{SendError, StoreError};
+
+/// Why the engine did not do what it was asked. Nothing was changed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// No workflow of this name in the account.
+    #[error("workflow \"{0}\" does not exist")]
+    WorkflowNotFound(String),
+    /// The workflow's script has no deployed version.
+    #[error("the script \"{script}\" of workflow \"{workflow}\" has no deployed version; upload it first")]
+    NotDeployed {
+        /// The workflow.
+        workflow: String,
+        /// Its script.
+        script: String,
+    },
+    /// No version with this id.
+    #[error("version \"{0}\" does not exist")]
+    VersionNotFound(String),
+    /// No instance with this id.
+    #[error("instance \"{0}\" does not exist")]
+    InstanceNotFound(String),
+    /// No step of this name.
+    #[error("step \"{0}\" does not exist in this instance")]
+    StepNotFound(String),
+    /// No script of this name in the account.
+    #[error("script \"{0}\" does not exist")]
+    ScriptNotFound(String),
+    /// An instance with this id exists.
+    #[error("Workflow instance with id \"{0}\" already exists")]
+    InstanceExists(String),
+    /// A name or id outside its character set.
+    #[error("{what} \"{name}\" is invalid: {reason}")]
+    InvalidName {
+        /// What it names.
+        what: &'static str,
+        /// As given.
+        name: String,
+        /// What is allowed.
+        reason: InvalidName,
+    },
+    /// A value outside its range or form.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// Something too large.
+    #[error("{what} has {bytes} bytes; the limit is {limit} (setting {setting})")]
+    TooLarge {
+        /// What.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+        /// Where to change it.
+        setting: &'static str,
+    },
+    /// The uploaded code does not run: the message is the author's to read.
+    #[error("{0}")]
+    BadScript(String),
+    /// The state of the instance does not allow the command.
+    #[error(transparent)]
+    Rejected(Rejected),
+    /// The inbox of the instance is full.
+    #[error(
+        "instance \"{id}\" has {limit} unread messages; wait until it has read some (setting limits.inbox_messages)"
+    )]
+    InboxFull {
+        /// The instance.
+        id: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// The runtime cannot start a process now.
+    #[error("the runtime is unavailable: {0}")]
+    Runtime(String),
+    /// The store cannot do it now, or is damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server is stopping.
+    #[error("the server is shutting down; try again when it is back")]
+    ShuttingDown,
+}
+
+impl EngineError {
+    pub(crate) fn from_send(error: SendError, id: &str) -> Self {
+        match error {
+            SendError::NoInstance => Self::InstanceNotFound(id.into()),
+            SendError::Full { limit } => Self::InboxFull { id: id.into(), limit },
+            SendError::Store(error) => Self::Store(error),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Instances as clients know them: create, list, command, delete.
+
+use crate::catalog::read_settings;
+use crate::message::{Message, Request};
+use crate::signal::{CreatedHeld, Signal};
+use crate::{Engine, EngineError, Shared};
+use cairn_core::{
+    Command, Entry, Record, Status, Timestamp, check_addressable_id, check_event_type, check_instance_id,
+};
+use cairn_runtime::Value;
+use cairn_store::{
+    CreateError, DeployedWorkflow, InstanceFilter, InstanceNo, InstancePage, InstanceRow, Lease, NewInstance,
+    NewMessage, NodeId, StoreError, Trigger, WorkflowRow,
+};
+use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
+
+/// An instance to create.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CreateInstance {
+    /// Its id; a UUID is made up when absent.
+    pub id: Option<String>,
+    /// Its parameters; `{}` when absent.
+    pub params: Option<Value>,
+    /// How long it is kept after success, milliseconds; the workflow's default when absent.
+    pub success_retention_millis: Option<u64>,
+    /// How long it is kept after an error, milliseconds; the workflow's default when absent.
+    pub error_retention_millis: Option<u64>,
+}
+
+/// An instance that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatedInstance {
+    /// Its id.
+    pub id: String,
+    /// The workflow version it is pinned to.
+    pub version: String,
+    /// The workflow's id.
+    pub workflow_id: String,
+}
+
+/// A command that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandDone {
+    /// The state of the instance after it.
+    pub status: Status,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Shared {
+    pub(crate) fn signal(&self, signal: Signal) {
+        // The dispatcher is gone only when the server is; what was accepted is in the store and found at the next start.
+        let _ = self.signals.send(signal);
+    }
+
+    /// Reserves room for `count` instances in memory.
+    fn reserve(&self, count: usize) -> Option<NodeId> {
+        let limit = self.settings.instances_in_memory;
+        let fits = |held: usize| held.checked_add(count).filter(|sum| *sum <= limit);
+        self.held
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .ok()
+            .map(|_| self.node)
+    }
+
+    pub(crate) fn unreserve(&self, count: usize) {
+        self.held.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Creates instances of a workflow. One result per element: an id that exists fails alone. What is returned is durable.
+    ///
+    /// # Errors
+    /// For the whole call, before anything is created: the workflow is missing, an id is invalid, parameters are too large.
+    pub async fn create(
+        &self,
+        account: &str,
+        workflow: &str,
+        (trigger, creates): (Trigger, Vec<CreateInstance>),
+    ) -> Result<Vec<Result<CreatedInstance, EngineError>>, EngineError> {
+        let shared = &self.shared;
+        let deployed = self.deployed(account, workflow).await?;
+        let now = shared.clock.now();
+        let entry = Entry {
+            at: now,
+            record: Record::Created,
+        };
+        let new: Result<Vec<NewInstance>, EngineError> = creates
+            .into_iter()
+            .map(|create| self.new_instance(&deployed, create, (trigger, &entry)))
+            .collect();
+        let new = new?;
+        let settings = read_settings(&deployed.workflow.settings)?;
+        let node = shared.reserve(new.len());
+        let results = match shared.store.create(new.clone(), node).await {
+            Ok(results) => results,
+            Err(error) => {
+                if node.is_some() {
+                    shared.unreserve(new.len());
+                }
+                return Err(error.into());
+            }
+        };
+        let mut created = Vec::with_capacity(results.len());
+        for (instance, result) in new.into_iter().zip(results) {
+            created.push(self.created(&deployed, (instance, &entry, settings.steps), (result, node)));
+        }
+        if node.is_none() {
+            shared.signal(Signal::Due);
+        }
+        Ok(created)
+    }
+
+    async fn deployed(&self, account: &str, workflow: &str) -> Result<DeployedWorkflow, EngineError> {
+        if let Some(deployed) = self.shared.store.deployed_workflow(account, workflow).await? {
+            return Ok(deployed);
+        }
+        let row = self.workflow_row(account, workflow).await?;
+        Err(EngineError::NotDeployed {
+            workflow: workflow.into(),
+            script: row.script,
+        })
+    }
+
+    fn new_instance(
+        &self,
+        deployed: &DeployedWorkflow,
+        create: CreateInstance,
+        (trigger, entry): (Trigger, &Entry),
+    ) -> Result<NewInstance, EngineError> {
+        let settings = &self.shared.settings;
+        let id = create.id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        check_instance_id(&id).map_err(|reason| EngineError::InvalidName {
+            what: "instance id",
+            name: id.clone(),
+            reason,
+        })?;
+        let params = create.params.unwrap_or_else(Value::empty_object);
+        let limit = settings.params_bytes;
+        if params.len() > limit {
+            return Err(EngineError::TooLarge {
+                what: "params",
+                bytes: params.len(),
+                limit,
+                setting: "limits.params_bytes",
+            });
+        }
+        let defaults = read_settings(&deployed.workflow.settings)?;
+        let success = create
+            .success_retention_millis
+            .or(defaults.success_retention_millis);
+        let error = create.error_retention_millis.or(defaults.error_retention_millis);
+        Ok(NewInstance {
+            workflow: deployed.workflow.no,
+            id,
+            version: deployed.workflow.version.clone(),
+            script_version: deployed.script_version.clone(),
+            class_name: deployed.workflow.class_name.clone(),
+            trigger,
+            created_at: entry.at,
+            success_retention_millis: success.unwrap_or(settings.retention_millis),
+            error_retention_millis: error.unwrap_or(settings.retention_millis),
+            entry: entry.encode(),
+            params: params.as_bytes().clone(),
+        })
+    }
+
+    fn created(
+        &self,
+        deployed: &DeployedWorkflow,
+        (instance, entry, steps): (NewInstance, &Entry, Option<u32>),
+        (result, node): (Result<(InstanceNo, Option<Lease>), CreateError>, Option<NodeId>),
+    ) -> Result<CreatedInstance, EngineError> {
+        let workflow = &deployed.workflow;
+        let created = CreatedInstance {
+            id: instance.id.clone(),
+            version: instance.version.clone(),
+            workflow_id: workflow.id.clone(),
+        };
+        match result {
+            Ok((no, Some(lease))) => {
+                let held = held_instance(workflow, (no, lease), (instance, entry, steps));
+                self.shared.signal(Signal::Created(Box::new(held)));
+                Ok(created)
+            }
+            Ok((_, None)) => Ok(created),
+            Err(error) => {
+                if node.is_some() {
+                    self.shared.unreserve(1);
+                }
+                Err(match error {
+                    CreateError::Exists => EngineError::InstanceExists(instance.id),
+                    CreateError::NoWorkflow => EngineError::WorkflowNotFound(workflow.name.clone()),
+                })
+            }
+        }
+    }
+
+    /// A page of the instances of a workflow.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`]
+    pub async fn instances(
+        &self,
+        account: &str,
+        workflow: &str,
+        filter: &InstanceFilter,
+    ) -> Result<(WorkflowRow, InstancePage), EngineError> {
+        let workflow = self.workflow_row(account, workflow).await?;
+        let page = self.shared.store.instances(workflow.no, filter).await?;
+        Ok((workflow, page))
+    }
+
+    /// The row of an instance.
+    ///
+    /// # Errors
+    /// [`EngineError::WorkflowNotFound`], [`EngineError::InstanceNotFound`]
+    pub async fn instance_row(
+        &self,
+        account: &str,
+        workflow: &str,
+        id: &str,
+    ) -> Result<(WorkflowRow, InstanceRow), EngineError> {
+        check_addressable_id(id).map_err(|reason| EngineError::InvalidName {
+            what: "instance id",
+            name: id.into(),
+            reason,
+        })?;
+        let workflow = self.workflow_row(account, workflow).await?;
+        let row = self.shared.store.instance(workflow.no, id).await?;
+        let row = row.ok_or_else(|| EngineError::InstanceNotFound(id.into()))?;
+        Ok((workflow, row))
+    }
+
+    /// Sends an event. It is durable when this returns, and taken by the oldest wait of its type, now or later.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`] when it is too large, [`EngineError::InboxFull`].
+    pub async fn send_event(
+        &self,
+        account: &str,
+        workflow: &str,
+        (id, event_type, payload): (&str, &str, Value),
+    ) -> Result<CommandDone, EngineError> {
+        check_event_type(event_type).map_err(|reason| EngineError::InvalidName {
+            what: "event type",
+            name: event_type.into(),
+            reason,
+        })?;
+        let (_, row) = self.instance_row(account, workflow, id).await?;
+        let command = Command::Event {
+            event_type: event_type.into(),
+            bytes: payload.len(),
+        };
+        self.send(&row, &command, Some(payload)).await
+    }
+
+    /// Pauses, resumes, terminates or restarts an instance; returns when it is done.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`] when the state of the instance does not allow it.
+    pub async fn command(
+        &self,
+        account: &str,
+        workflow: &str,
+        (id, command): (&str, Command),
+    ) -> Result<CommandDone, EngineError> {
+        let (_, row) = self.instance_row(account, workflow, id).await?;
+        self.send(&row, &command, None).await
+    }
+
+    async fn send(
+        &self,
+        row: &InstanceRow,
+        command: &Command,
+        payload: Option<Value>,
+    ) -> Result<CommandDone, EngineError> {
+        let shared = &self.shared;
+        let token = shared.next_token.fetch_add(1, Ordering::Relaxed);
+        let (sender, outcome) = oneshot::channel();
+        shared.waiters.lock().insert(token, sender);
+        let message = NewMessage {
+            instance: row.no,
+            command: Message::new(Request::from(command), shared.node, token).encode(),
+            payload: payload.map(|payload| payload.as_bytes().clone()),
+            limit: shared.settings.inbox_messages,
+        };
+        if let Err(error) = shared.store.send(message).await {
+            shared.waiters.lock().remove(&token);
+            return Err(EngineError::from_send(error, &row.id));
+        }
+        shared.signal(Signal::Mail(row.no));
+        match outcome.await {
+            Ok(Ok(status)) => Ok(CommandDone {
+                status,
+                at: shared.clock.now(),
+            }),
+            Ok(Err(rejected)) => Err(EngineError::Rejected(rejected)),
+            // The instance was deleted meanwhile, or the server stops.
+            Err(_) => Err(EngineError::InstanceNotFound(row.id.clone())),
+        }
+    }
+
+    /// Removes an instance with all it has; a run of it is stopped.
+    ///
+    /// # Errors
+    /// [`EngineError::InstanceNotFound`]
+    pub async fn delete_instance(
+        &self,
+        account: &str,
+        workflow: &str,
+        id: &str,
+    ) -> Result<Timestamp, EngineError> {
+        let (_, row) = self.instance_row(account, workflow, id).await?;
+        if !self.shared.store.delete_instance(row.no).await? {
+            return Err(EngineError::InstanceNotFound(id.into()));
+        }
+        self.shared.signal(Signal::Deleted(row.no));
+        Ok(self.shared.clock.now())
+    }
+}
+
+fn held_instance(
+    workflow: &WorkflowRow,
+    (no, lease): (InstanceNo, Lease),
+    (instance, entry, steps): (NewInstance, &Entry, Option<u32>),
+) -> CreatedHeld {
+    CreatedHeld {
+        row: InstanceRow {
+            no,
+            workflow: workflow.no,
+            id: instance.id,
+            version: instance.version,
+            script_version: instance.script_version,
+            class_name: instance.class_name,
+            trigger: instance.trigger,
+            status: Status::Queued,
+            created_at: instance.created_at,
+            modified_at: instance.created_at,
+            started_at: None,
+            ended_at: None,
+            success_retention_millis: instance.success_retention_millis,
+            error_retention_millis: instance.error_retention_millis,
+        },
+        account: workflow.account.clone(),
+        workflow_name: workflow.name.clone(),
+        steps,
+        lease,
+        entry: entry.clone(),
+        params: instance.params,
+    }
+}
+
+/// A damaged value in the database.
+pub(crate) fn corrupt(what: &str, error: impl std::fmt::Display) -> EngineError {
+    EngineError::Store(StoreError::Corrupt(format!("{what}: {error}")))
+}

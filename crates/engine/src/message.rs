@@ -1,0 +1,88 @@
+//! Commands as they lie in the inbox.
+
+use crate::Status;
+use cairn_core::{Command, Rejected};
+use cairn_store::{NodeId, StoreError};
+use minicbor::{Decode, Encode};
+use tokio::sync::oneshot;
+
+/// A command with the address of who waits for its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct Message {
+    /// What is asked.
+    #[n(0)]
+    pub(crate) request: Request,
+    /// The node that asks.
+    #[n(1)]
+    pub(crate) node: i64,
+    /// Whom to tell there.
+    #[n(2)]
+    pub(crate) token: u64,
+}
+
+/// The stored form of [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) enum Request {
+    #[n(0)]
+    Event {
+        #[n(0)]
+        event_type: String,
+    },
+    #[n(1)]
+    Pause,
+    #[n(2)]
+    Resume,
+    #[n(3)]
+    Terminate,
+    #[n(4)]
+    Restart,
+}
+
+/// Receives what became of a command.
+pub(crate) type OutcomeSender = oneshot::Sender<Result<Status, Rejected>>;
+
+impl Message {
+    pub(crate) fn new(request: Request, node: NodeId, token: u64) -> Self {
+        Self {
+            request,
+            node: node.0,
+            token,
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // Writing to a Vec cannot fail.
+        minicbor::to_vec(self).unwrap_or_default()
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        minicbor::decode(bytes).map_err(|error| StoreError::Corrupt(format!("message in an inbox: {error}")))
+    }
+}
+
+impl Request {
+    /// What the rules are asked; `bytes` is the size of the payload.
+    pub(crate) fn command(self, bytes: usize) -> Command {
+        match self {
+            Self::Event { event_type } => Command::Event { event_type, bytes },
+            Self::Pause => Command::Pause,
+            Self::Resume => Command::Resume,
+            Self::Terminate => Command::Terminate,
+            Self::Restart => Command::Restart,
+        }
+    }
+}
+
+impl From<&Command> for Request {
+    fn from(command: &Command) -> Self {
+        match command {
+            Command::Event { event_type, .. } => Self::Event {
+                event_type: event_type.clone(),
+            },
+            Command::Pause => Self::Pause,
+            Command::Resume => Self::Resume,
+            Command::Terminate => Self::Terminate,
+            Command::Restart => Self::Restart,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Settings of the engine, and of a single workflow.
+
+use cairn_core::Limits;
+use serde::{Deserialize, Serialize};
+
+/// Settings of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Limits of every instance; a workflow may lower or raise its step limit.
+    pub limits: Limits,
+    /// Messages an inbox may hold.
+    pub inbox_messages: usize,
+    /// Encoded bytes of the parameters of an instance.
+    pub params_bytes: usize,
+    /// Instances held in memory at once; the others are queued in the store.
+    pub instances_in_memory: usize,
+    /// How long finished instances are kept by default, milliseconds.
+    pub retention_millis: u64,
+    /// How long this node may be silent before others may take its instances, milliseconds.
+    pub lease_millis: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            inbox_messages: 10_000,
+            params_bytes: 1 << 20,
+            instances_in_memory: 10_000,
+            retention_millis: 7 * 86_400_000,
+            lease_millis: 30_000,
+        }
+    }
+}
+
+/// What a workflow's definition may say beside script and class (behaviour §1.2).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkflowSettings {
+    /// `limits.steps`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// `concurrency.limit`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// `schedules[].cron`
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<String>,
+    /// `default_retention.success_retention`, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub success_retention_millis: Option<u64>,
+    /// `default_retention.error_retention`, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_retention_millis: Option<u64>,
+    /// `jurisdiction`; kept, without effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<String>,
+}
