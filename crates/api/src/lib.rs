@@ -1,1 +1,31 @@
-//! The words on the wire: Cloudflare's envelope, objects and errors.
+//! The words on the wire: Cloudflare's envelope, objects and errors (behaviour §1).
+//!
+//! Every type derives both `Serialize` and `Deserialize`, so that the server writes and clients read the same definitions. Nothing
+//! here knows HTTP beyond status numbers, and nothing here does I/O.
+
+mod envelope;
+mod error;
+mod instance;
+mod page;
+mod script;
+mod time;
+mod workflow;
+
+pub use envelope::{Envelope, ErrorMessage, Note, ResultInfo};
+pub use error::{ApiError, Failure};
+pub use instance::{
+    Attempt, BatchDeleteRequest, BatchDeleteResult, BatchTerminateResult, DeleteError, Deleted, EventSent,
+    InstanceCreate, InstanceCreated, InstanceDeleted, InstanceDetails, InstanceRow, InstanceStatus,
+    JobStatus, NamedError, RestartFrom, Retries, RetryDelay, StatusChange, StatusChanged, Step, StepConfig,
+    StepOutput, StepTimeout, TerminateJob, TriggerInfo, TriggerSource,
+};
+pub use page::{OffsetPage, PER_PAGE_MAX};
+pub use script::{
+    Account, Deployment, DeploymentRequest, DeploymentVersion, Deployments, ScriptSubdomain, ScriptUploaded,
+    ScriptVersion, ScriptVersionList, Secret, VersionMetadata, VersionResources, VersionScript, WorkerInfo,
+};
+pub use time::{Time, TimeError};
+pub use workflow::{
+    Concurrency, Cron, DurationValue, InstanceCounts, PutRequest, PutResult, Retention, RetentionMillis,
+    RetentionSettings, Schedule, StepLimit, Workflow, WorkflowDeleted, WorkflowVersion,
+};

@@ -1,0 +1,474 @@
+//! Instances and their steps (behaviour §1.2).
+
+use crate::{DurationValue, Retention, Time};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+/// State of an instance (behaviour §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InstanceStatus {
+    /// It waits for a slot.
+    Queued,
+    /// User code runs.
+    Running,
+    /// It is paused.
+    Paused,
+    /// `run()` threw.
+    Errored,
+    /// It was terminated.
+    Terminated,
+    /// `run()` returned.
+    Complete,
+    /// It will be paused when the step that executes has ended.
+    WaitingForPause,
+    /// All that goes on is waiting: a sleep, a retry's delay, an event.
+    Waiting,
+    /// Its rollback handlers run.
+    RollingBack,
+}
+
+impl InstanceStatus {
+    /// Whether it has ended for good, short of a restart.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Errored | Self::Terminated | Self::Complete)
+    }
+}
+
+/// What made an instance come to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TriggerSource {
+    /// Not known.
+    Unknown,
+    /// REST.
+    Api,
+    /// A workflow binding.
+    Binding,
+    /// An event trigger.
+    Event,
+    /// A schedule.
+    Cron,
+}
+
+/// Name and message of an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedError {
+    /// Such as `TypeError`.
+    pub name: String,
+    /// Its message.
+    pub message: String,
+}
+
+/// An instance to create. Every field may be absent, and the body as a whole.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct InstanceCreate {
+    /// Its id; a UUID is made up when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// Its parameters: a JSON value, or a string that is JSON text (the public schema knows only the latter).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<Json>,
+    /// How long it is kept once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_retention: Option<Retention>,
+    /// Where it should run; read and without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location_hint: Option<String>,
+}
+
+/// An instance that was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceCreated {
+    /// Its id.
+    pub id: String,
+    /// Its state: queued.
+    pub status: InstanceStatus,
+    /// The workflow version it is pinned to.
+    pub version_id: String,
+    /// The workflow.
+    pub workflow_id: String,
+    /// What made it come to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_source: Option<TriggerSource>,
+}
+
+/// A line of the list of instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRow {
+    /// Its id.
+    pub id: String,
+    /// Its state.
+    pub status: InstanceStatus,
+    /// Creation.
+    pub created_on: Time,
+    /// Last change of state.
+    pub modified_on: Time,
+    /// First start of user code.
+    pub started_on: Option<Time>,
+    /// End.
+    pub ended_on: Option<Time>,
+    /// The workflow version it is pinned to.
+    pub version_id: String,
+    /// The workflow.
+    pub workflow_id: String,
+    /// What made it come to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger_source: Option<TriggerSource>,
+}
+
+/// What made an instance come to be, or end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerInfo {
+    /// The source.
+    pub source: TriggerSource,
+}
+
+/// One instance with its steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InstanceDetails {
+    /// Its id. (Not in the public schema; a reader need not remember what it asked for.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Its state.
+    pub status: InstanceStatus,
+    /// Its parameters.
+    pub params: Json,
+    /// What made it come to be.
+    pub trigger: TriggerInfo,
+    /// The workflow version it is pinned to.
+    #[serde(rename = "versionId")]
+    pub version_id: String,
+    /// Creation.
+    pub queued: Time,
+    /// First start of user code.
+    pub start: Option<Time>,
+    /// End.
+    pub end: Option<Time>,
+    /// Whether it ended well; null while it has not ended.
+    pub success: Option<bool>,
+    /// What `run()` threw.
+    pub error: Option<NamedError>,
+    /// What `run()` returned: JSON text, in full; null when it has not returned, or nothing.
+    pub output: Option<String>,
+    /// How its rollback ended; Cairn has none yet.
+    pub rollback: Option<Json>,
+    /// `step.do` calls, sleeps and waits.
+    pub step_count: u64,
+    /// Its steps, by order of their first start unless asked otherwise; absent with `simple=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<Step>>,
+}
+
+/// A step as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Step {
+    /// `step.do`
+    Step {
+        /// Name with count, such as `charge-1`.
+        name: String,
+        /// First start.
+        start: Time,
+        /// End, if it has ended.
+        end: Option<Time>,
+        /// Whether it ended well; null while it has not ended.
+        success: Option<bool>,
+        /// Its result as JSON text, cut to 1,024 characters and the mark `[truncated output]`.
+        output: Option<String>,
+        /// Its resolved configuration.
+        config: StepConfig,
+        /// Its attempts, in order.
+        attempts: Vec<Attempt>,
+    },
+    /// `step.sleep`, `step.sleepUntil`
+    Sleep {
+        /// Name with count.
+        name: String,
+        /// Start.
+        start: Time,
+        /// When it ended, or will end.
+        end: Time,
+        /// Whether it has ended.
+        finished: bool,
+        /// Always null.
+        error: Option<NamedError>,
+    },
+    /// `step.waitForEvent`
+    WaitForEvent {
+        /// Name with count.
+        name: String,
+        /// Start.
+        start: Time,
+        /// When it ended, or will give up.
+        end: Time,
+        /// Whether it has ended.
+        finished: bool,
+        /// That it timed out.
+        error: Option<NamedError>,
+        /// The payload it got as JSON text, cut as above.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<String>,
+        /// The type it waits for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        event_type: Option<String>,
+    },
+    /// The instance was terminated.
+    Termination {
+        /// By what.
+        trigger: TriggerInfo,
+    },
+}
+
+/// Resolved configuration of a `step.do`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepConfig {
+    /// Its retries.
+    pub retries: Retries,
+    /// Time an attempt may take.
+    pub timeout: StepTimeout,
+    /// `output` when its result is not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<String>,
+}
+
+/// Retries of a `step.do`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Retries {
+    /// Attempts after the first.
+    pub limit: u32,
+    /// Delay before the second attempt: as written, or `[dynamic]`.
+    pub delay: RetryDelay,
+    /// How the delay grows: `constant`, `linear`, `exponential`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<String>,
+}
+
+/// A delay as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RetryDelay {
+    /// Milliseconds.
+    Millis(u64),
+    /// Such as `10 seconds`, or `[dynamic]` for a function.
+    Text(String),
+}
+
+/// A timeout as it was written.
+pub type StepTimeout = RetryDelay;
+
+/// One attempt of a `step.do`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Start.
+    pub start: Time,
+    /// End, if it has ended.
+    pub end: Option<Time>,
+    /// Whether it ended well; null while it has not ended.
+    pub success: Option<bool>,
+    /// What it threw.
+    pub error: Option<NamedError>,
+}
+
+/// Answer of `GET …/step`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepOutput {
+    /// `complete`, `errored`, `running` or `waiting`; `running` with an error is a step between two attempts.
+    pub status: InstanceStatus,
+    /// The error of the step, or of its last attempt.
+    pub error: Option<NamedError>,
+    /// The result, in full, as the JSON value it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
+    /// The type a `waitForEvent` waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
+}
+
+/// Body of `PATCH …/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum StatusChange {
+    /// Pause.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// End now.
+    Terminate {
+        /// Whether rollback handlers run first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rollback: Option<bool>,
+    },
+    /// Begin again.
+    Restart {
+        /// From this step on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<RestartFrom>,
+    },
+}
+
+/// The step to restart from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartFrom {
+    /// Its name.
+    pub name: String,
+    /// Which of the steps with this name, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// `do`, `sleep` or `waitForEvent`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+/// Answer of `PATCH …/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusChanged {
+    /// The state after it.
+    pub status: InstanceStatus,
+    /// When.
+    pub timestamp: Time,
+}
+
+/// Answer of `POST …/events/:type`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventSent {
+    /// To whom.
+    #[serde(rename = "instanceId")]
+    pub instance_id: String,
+    /// When.
+    pub timestamp: Time,
+}
+
+/// Answer of `DELETE …/instances/:id`.
+pub type InstanceDeleted = EventSent;
+
+/// Body of `POST …/instances/batch/delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchDeleteRequest {
+    /// 1 to 100 ids.
+    pub instances: Vec<String>,
+}
+
+/// Answer of `POST …/instances/batch/delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BatchDeleteResult {
+    /// What is gone.
+    pub deleted: Vec<Deleted>,
+    /// What is not, and why.
+    pub errors: Vec<DeleteError>,
+}
+
+/// An instance that is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Its id.
+    pub id: String,
+}
+
+/// An instance that could not be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteError {
+    /// Its id.
+    pub id: String,
+    /// Number of the error.
+    pub code: u32,
+    /// Name of the error.
+    pub message: String,
+}
+
+/// Whether a job was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TerminateJob {
+    /// It was.
+    Ok,
+    /// One was running.
+    AlreadyRunning,
+    /// Answer of `GET …/instances/terminate`: one is running.
+    Running,
+    /// Answer of `GET …/instances/terminate`: none is.
+    NotRunning,
+}
+
+/// Answer of `PUT` and `GET …/instances/terminate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// State of the job.
+    pub status: TerminateJob,
+}
+
+/// Answer of `POST …/instances/batch/terminate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchTerminateResult {
+    /// State of the job.
+    pub status: TerminateJob,
+    /// How many instances it takes on.
+    #[serde(rename = "instancesTerminated")]
+    pub instances_terminated: u64,
+}
+
+impl InstanceCreate {
+    /// An instance with this id and these parameters.
+    pub fn new(instance_id: Option<String>, params: Option<Json>) -> Self {
+        Self {
+            instance_id,
+            params,
+            instance_retention: None,
+            location_hint: None,
+        }
+    }
+}
+
+impl DurationValue {
+    /// A number of milliseconds.
+    pub fn millis(millis: u64) -> Self {
+        Self::Millis(millis.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_cloudflares_words() {
+        let words =
+            serde_json::to_string(&[InstanceStatus::WaitingForPause, InstanceStatus::Complete]).unwrap();
+        assert_eq!(words, r#"["waitingForPause","complete"]"#);
+    }
+
+    #[test]
+    fn status_changes_are_read_as_wrangler_writes_them() {
+        let read = |text| serde_json::from_str::<StatusChange>(text).unwrap();
+        assert_eq!(read(r#"{"status":"pause"}"#), StatusChange::Pause);
+        assert_eq!(
+            read(r#"{"status":"terminate","rollback":true}"#),
+            StatusChange::Terminate { rollback: Some(true) }
+        );
+        let StatusChange::Restart { from: Some(from) } =
+            read(r#"{"status":"restart","from":{"name":"foo","count":2,"type":"do"}}"#)
+        else {
+            panic!("a restart from a step")
+        };
+        assert_eq!((from.count, from.kind.as_deref()), (Some(2), Some("do")));
+    }
+
+    #[test]
+    fn steps_carry_their_type() {
+        let step = Step::WaitForEvent {
+            name: "ok-1".into(),
+            start: Time(0),
+            end: Time(1),
+            finished: false,
+            error: None,
+            output: None,
+            event_type: Some("ok".into()),
+        };
+        let text = serde_json::to_string(&step).unwrap();
+        assert!(
+            text.starts_with(r#"{"type":"waitForEvent","name":"ok-1","start":"1970-01-01T00:00:00.000Z""#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Step>(&text).unwrap(), step);
+    }
+}
