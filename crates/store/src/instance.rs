@@ -51,7 +51,9 @@ impl Trigger {
 
     /// The trigger with this stored number.
     pub fn from_code(code: u8) -> Option<Self> {
-        [Self::Api, Self::Binding, Self::Event, Self::Cron].into_iter().find(|trigger| *trigger as u8 == code)
+        [Self::Api, Self::Binding, Self::Event, Self::Cron]
+            .into_iter()
+            .find(|trigger| *trigger as u8 == code)
     }
 }
 
@@ -113,6 +115,26 @@ pub struct InstanceRow {
     pub success_retention_millis: u64,
     /// Kept after an error, milliseconds.
     pub error_retention_millis: u64,
+}
+
+/// Payloads with more bytes than this are kept apart from the journal.
+pub(crate) const INLINE_PAYLOAD_BYTES: usize = 8 * 1024;
+
+/// `wake_at` of an instance that is due at once. The store has no clock; the beginning of time is never in the future.
+pub(crate) const DUE_AT_ONCE: Timestamp = Timestamp(0);
+
+/// When an instance in this status may be removed: after its retention, counted from its end; never while it has not ended.
+pub(crate) fn expires_at(
+    status: Status,
+    ended_at: Timestamp,
+    success_retention_millis: u64,
+    error_retention_millis: u64,
+) -> Option<Timestamp> {
+    match status {
+        Status::Complete | Status::Terminated => Some(ended_at.plus(success_retention_millis)),
+        Status::Errored => Some(ended_at.plus(error_retention_millis)),
+        Status::Queued | Status::Running | Status::Paused | Status::WaitingForPause | Status::Waiting => None,
+    }
 }
 
 /// A line of a journal.

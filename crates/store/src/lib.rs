@@ -17,8 +17,8 @@ pub use catalog::{
 };
 pub use error::{CommitError, CreateError, SendError, StoreError};
 pub use instance::{
-    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, NewInstance, NewMessage,
-    NodeId, Payload, Release, Repin, StatusCounts, Trigger,
+    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, NewInstance,
+    NewMessage, NodeId, Payload, Release, Repin, StatusCounts, Trigger,
 };
 pub use page::{InstanceFilter, InstancePage, SortOrder, WorkflowPage};
 
@@ -98,7 +98,13 @@ pub trait Store: Send + Sync + 'static {
     async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError>;
 
     /// Makes a version the one that new instances and requests use; `false` when the script has no such version.
-    async fn deploy(&self, account: &str, script: &str, version: &str, at: Timestamp) -> Result<bool, StoreError>;
+    async fn deploy(
+        &self,
+        account: &str,
+        script: &str,
+        version: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// A script with its deployed version.
     async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError>;
@@ -107,7 +113,8 @@ pub trait Store: Send + Sync + 'static {
     async fn scripts_named(&self, script: &str) -> Result<Vec<ScriptRow>, StoreError>;
 
     /// Versions of a script, newest first.
-    async fn script_versions(&self, account: &str, script: &str) -> Result<Vec<ScriptVersionRow>, StoreError>;
+    async fn script_versions(&self, account: &str, script: &str)
+    -> Result<Vec<ScriptVersionRow>, StoreError>;
 
     /// The code of a version.
     async fn script_modules(&self, version: &str) -> Result<Option<ScriptModules>, StoreError>;
@@ -119,7 +126,11 @@ pub trait Store: Send + Sync + 'static {
     async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError>;
 
     /// What a new instance of a workflow is pinned to; `None` when workflow, script or deployment is missing.
-    async fn deployed_workflow(&self, account: &str, name: &str) -> Result<Option<DeployedWorkflow>, StoreError>;
+    async fn deployed_workflow(
+        &self,
+        account: &str,
+        name: &str,
+    ) -> Result<Option<DeployedWorkflow>, StoreError>;
 
     /// Workflows of an account by name, newest first, from `offset`; `search` is a part of the name.
     async fn workflows(
@@ -137,7 +148,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<(Vec<WorkflowVersionRow>, u64), StoreError>;
 
     /// Removes a workflow and all its instances; the instances that were held, so that holders can stop. `None` when there is no such workflow.
-    async fn delete_workflow(&self, account: &str, name: &str) -> Result<Option<Vec<InstanceNo>>, StoreError>;
+    async fn delete_workflow(&self, account: &str, name: &str)
+    -> Result<Option<Vec<InstanceNo>>, StoreError>;
 
     // Settings of the installation.
 

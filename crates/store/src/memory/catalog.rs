@@ -1,0 +1,242 @@
+//! Scripts, workflows and versions in memory.
+
+use crate::{
+    DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, StoreError,
+    WorkflowPage, WorkflowRow, WorkflowVersionRow,
+};
+use cairn_core::Timestamp;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(super) struct Catalog {
+    /// In order of creation.
+    scripts: Vec<Script>,
+    last_workflow: i64,
+    workflows: BTreeMap<i64, Workflow>,
+}
+
+struct Script {
+    row: ScriptRow,
+    versions: Vec<NewScriptVersion>,
+}
+
+struct Workflow {
+    row: WorkflowRow,
+    versions: Vec<WorkflowVersionRow>,
+}
+
+impl Catalog {
+    pub(super) fn add_script_version(&mut self, new: NewScriptVersion) -> Result<(), StoreError> {
+        if self
+            .scripts
+            .iter()
+            .flat_map(|script| &script.versions)
+            .any(|version| version.id == new.id)
+        {
+            return Err(StoreError::Refused(format!(
+                "there is a script version {} already",
+                new.id
+            )));
+        }
+        if let Some(script) = self.find_mut(&new.account, &new.script) {
+            script.row.modified_at = new.created_at;
+            script.versions.push(new);
+            return Ok(());
+        }
+        self.scripts.push(Script {
+            row: ScriptRow {
+                account: new.account.clone(),
+                name: new.script.clone(),
+                created_at: new.created_at,
+                modified_at: new.created_at,
+                deployed: None,
+            },
+            versions: vec![new],
+        });
+        Ok(())
+    }
+
+    pub(super) fn deploy(&mut self, (account, script): (&str, &str), version: &str, at: Timestamp) -> bool {
+        let Some(script) = self.find_mut(account, script) else {
+            return false;
+        };
+        if !script.versions.iter().any(|kept| kept.id == version) {
+            return false;
+        }
+        script.row.deployed = Some((version.to_owned(), at));
+        script.row.modified_at = at;
+        true
+    }
+
+    pub(super) fn script(&self, account: &str, script: &str) -> Option<ScriptRow> {
+        self.find(account, script).map(|script| script.row.clone())
+    }
+
+    pub(super) fn scripts_named(&self, name: &str) -> Vec<ScriptRow> {
+        self.scripts
+            .iter()
+            .filter(|script| script.row.name == name)
+            .map(|script| script.row.clone())
+            .collect()
+    }
+
+    pub(super) fn script_versions(&self, account: &str, script: &str) -> Vec<ScriptVersionRow> {
+        let Some(script) = self.find(account, script) else {
+            return Vec::new();
+        };
+        let mut versions: Vec<ScriptVersionRow> = script
+            .versions
+            .iter()
+            .zip(1..)
+            .map(|(version, number)| ScriptVersionRow {
+                id: version.id.clone(),
+                number,
+                created_at: version.created_at,
+                metadata: version.metadata.clone(),
+            })
+            .collect();
+        versions.reverse();
+        versions
+    }
+
+    pub(super) fn script_modules(&self, version: &str) -> Option<ScriptModules> {
+        let kept = self
+            .scripts
+            .iter()
+            .flat_map(|script| &script.versions)
+            .find(|candidate| candidate.id == version)?;
+        Some(ScriptModules {
+            account: kept.account.clone(),
+            script: kept.script.clone(),
+            metadata: kept.metadata.clone(),
+            modules: kept.modules.clone(),
+        })
+    }
+
+    pub(super) fn put_workflow(&mut self, new: NewWorkflow) -> WorkflowRow {
+        let known = self
+            .workflows
+            .values()
+            .find(|known| is_named(&known.row, &new.account, &new.name));
+        let no = known.map_or(self.last_workflow + 1, |known| known.row.no);
+        self.last_workflow = self.last_workflow.max(no);
+        let workflow = self.workflows.entry(no).or_insert_with(|| Workflow {
+            row: WorkflowRow {
+                no,
+                id: new.id,
+                account: new.account,
+                name: new.name,
+                script: String::new(),
+                class_name: String::new(),
+                created_at: new.at,
+                modified_at: new.at,
+                triggered_at: None,
+                version: String::new(),
+                settings: String::new(),
+            },
+            versions: Vec::new(),
+        });
+        workflow.versions.push(WorkflowVersionRow {
+            id: new.version.clone(),
+            workflow_id: workflow.row.id.clone(),
+            class_name: new.class_name.clone(),
+            created_at: new.at,
+            settings: new.settings.clone(),
+        });
+        workflow.row.script = new.script;
+        workflow.row.class_name = new.class_name;
+        workflow.row.modified_at = new.at;
+        workflow.row.version = new.version;
+        workflow.row.settings = new.settings;
+        workflow.row.clone()
+    }
+
+    pub(super) fn workflow(&self, account: &str, name: &str) -> Option<WorkflowRow> {
+        self.workflows
+            .values()
+            .find(|workflow| is_named(&workflow.row, account, name))
+            .map(|workflow| workflow.row.clone())
+    }
+
+    pub(super) fn workflow_by_no(&self, no: i64) -> Option<&WorkflowRow> {
+        self.workflows.get(&no).map(|workflow| &workflow.row)
+    }
+
+    pub(super) fn workflow_mut(&mut self, no: i64) -> Option<&mut WorkflowRow> {
+        self.workflows.get_mut(&no).map(|workflow| &mut workflow.row)
+    }
+
+    pub(super) fn deployed_workflow(&self, account: &str, name: &str) -> Option<DeployedWorkflow> {
+        let workflow = self.workflow(account, name)?;
+        let (script_version, _) = self.find(account, &workflow.script)?.row.deployed.clone()?;
+        Some(DeployedWorkflow {
+            workflow,
+            script_version,
+        })
+    }
+
+    pub(super) fn workflows(
+        &self,
+        account: &str,
+        search: Option<&str>,
+        page: WorkflowPage,
+    ) -> (Vec<WorkflowRow>, u64) {
+        let part = search.map(str::to_ascii_lowercase);
+        let matching: Vec<&WorkflowRow> = self
+            .workflows
+            .values()
+            .rev()
+            .map(|workflow| &workflow.row)
+            .filter(|row| row.account == account)
+            .filter(|row| {
+                part.as_ref()
+                    .is_none_or(|part| row.name.to_ascii_lowercase().contains(part))
+            })
+            .collect();
+        (cut(matching.iter().copied(), page), matching.len() as u64)
+    }
+
+    pub(super) fn workflow_versions(
+        &self,
+        workflow: i64,
+        page: WorkflowPage,
+    ) -> (Vec<WorkflowVersionRow>, u64) {
+        let Some(workflow) = self.workflows.get(&workflow) else {
+            return (Vec::new(), 0);
+        };
+        (
+            cut(workflow.versions.iter().rev(), page),
+            workflow.versions.len() as u64,
+        )
+    }
+
+    /// Removes a workflow; its number.
+    pub(super) fn delete_workflow(&mut self, account: &str, name: &str) -> Option<i64> {
+        let no = self.workflow(account, name)?.no;
+        self.workflows.remove(&no);
+        Some(no)
+    }
+
+    fn find(&self, account: &str, script: &str) -> Option<&Script> {
+        self.scripts
+            .iter()
+            .find(|known| known.row.account == account && known.row.name == script)
+    }
+
+    fn find_mut(&mut self, account: &str, script: &str) -> Option<&mut Script> {
+        self.scripts
+            .iter_mut()
+            .find(|known| known.row.account == account && known.row.name == script)
+    }
+}
+
+fn is_named(row: &WorkflowRow, account: &str, name: &str) -> bool {
+    row.account == account && row.name == name
+}
+
+fn cut<'a, T: Clone + 'a>(all: impl Iterator<Item = &'a T>, page: WorkflowPage) -> Vec<T> {
+    all.skip(usize::try_from(page.offset).unwrap_or(usize::MAX))
+        .take(page.limit)
+        .cloned()
+        .collect()
+}

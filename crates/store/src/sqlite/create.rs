@@ -1,0 +1,99 @@
+//! New instances.
+
+use super::chunk;
+use super::transaction::Transaction;
+use crate::{CreateError, InstanceNo, Lease, NewInstance, NodeId, StoreError};
+use bytes::Bytes;
+use cairn_core::{Seq, Status};
+use rusqlite::params;
+
+type Created = Result<(InstanceNo, Option<Lease>), CreateError>;
+
+pub(super) fn create(
+    transaction: &mut Transaction<'_>,
+    instances: &[NewInstance],
+    claim: Option<NodeId>,
+) -> Result<Vec<Created>, StoreError> {
+    instances
+        .iter()
+        .map(|new| create_one(transaction, new, claim))
+        .collect()
+}
+
+fn create_one(
+    transaction: &mut Transaction<'_>,
+    new: &NewInstance,
+    claim: Option<NodeId>,
+) -> Result<Created, StoreError> {
+    if !transaction.workflow_exists(new.workflow)? {
+        return Ok(Err(CreateError::NoWorkflow));
+    }
+    let exists = transaction
+        .connection
+        .prepare_cached("SELECT 1 FROM instance WHERE workflow = ?1 AND id = ?2")?
+        .exists(params![new.workflow, new.id])?;
+    if exists {
+        return Ok(Err(CreateError::Exists));
+    }
+    let pin = transaction.pin(&new.version, &new.script_version, &new.class_name)?;
+    let no = transaction.next_instance();
+    let head = append(transaction, no, None, Seq(0), &[(&new.entry, Some(&new.params))])?;
+    let lease = claim.map(|node| Lease { node, epoch: 1 });
+    transaction
+        .connection
+        .prepare_cached(
+            "INSERT INTO instance (no, workflow, id, pin, trigger, status, created_at, modified_at,
+                 success_retention, error_retention, epoch, node, wake_at, head, next_seq)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 1)",
+        )?
+        .execute(params![
+            no,
+            new.workflow,
+            new.id,
+            pin,
+            new.trigger as u8,
+            Status::Queued as u8,
+            new.created_at.0,
+            // The two halves of the range of an i64 are told apart when they are read.
+            new.success_retention_millis.cast_signed(),
+            new.error_retention_millis.cast_signed(),
+            lease.map_or(0, |lease| lease.epoch),
+            lease.map(|lease| lease.node.0),
+            if lease.is_some() {
+                None
+            } else {
+                Some(new.created_at.0)
+            },
+            head,
+        ])?;
+    transaction.count_in(new.workflow, Status::Queued);
+    transaction.triggered(new.workflow, new.created_at);
+    Ok(Ok((InstanceNo(no), lease)))
+}
+
+/// Appends a chunk to the journal of an instance, whose newest chunk is `prev`; the number of the new one.
+pub(super) fn append(
+    transaction: &Transaction<'_>,
+    instance: i64,
+    prev: Option<i64>,
+    first: Seq,
+    entries: &[(&[u8], Option<&Bytes>)],
+) -> Result<i64, StoreError> {
+    for ((_, payload), seq) in entries.iter().zip(first.0..) {
+        if let Some(payload) = payload.filter(|payload| chunk::is_apart(payload)) {
+            transaction
+                .connection
+                .prepare_cached("INSERT INTO payload (instance, seq, bytes) VALUES (?1, ?2, ?3)")?
+                .execute(params![instance, seq.cast_signed(), &payload[..]])?;
+        }
+    }
+    let no = transaction
+        .connection
+        .prepare_cached("INSERT INTO journal (instance, prev, chunk) VALUES (?1, ?2, ?3)")?
+        .insert(params![
+            instance,
+            prev,
+            chunk::encode(first, entries.iter().copied())
+        ])?;
+    Ok(no)
+}

@@ -1,0 +1,426 @@
+//! A store in one SQLite file: one thread writes with group commit ([`writer`]), a few read beside it ([`readers`]).
+//!
+//! A file has exactly one server: a lock keeps others out. So node leases end with the process at the latest, and
+//! opening the file frees what an earlier server held.
+
+mod catalog;
+mod chunk;
+mod claim;
+mod commit;
+mod create;
+mod inbox;
+mod list;
+mod open;
+mod read;
+mod readers;
+mod remove;
+mod schema;
+mod transaction;
+mod writer;
+
+use crate::{
+    Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, Lease, NewInstance, NewMessage,
+    NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
+    StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use cairn_core::{Seq, Timestamp};
+use open::LockedFile;
+use readers::{Readers, snapshot};
+use rusqlite::Connection;
+use std::path::Path;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+use transaction::Transaction;
+use writer::Writer;
+
+/// Threads that read. Reads are short; more of them only take the processor from the writer.
+const READERS: usize = 3;
+
+/// A [`Store`] in one SQLite file. What a method has answered is on disk.
+pub struct SqliteStore {
+    /// There until the store closes.
+    ways: Option<Ways>,
+    threads: Vec<JoinHandle<()>>,
+    file: LockedFile,
+}
+
+#[derive(Clone)]
+struct Ways {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("file", &self.file.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the database in a data directory (`cairn.db`), or the file named; makes what is missing. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when the file is in use, of a newer release or no database of Cairn, or the directory cannot be written;
+    /// [`StoreError::Corrupt`] and [`StoreError::Unavailable`] when it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let file = LockedFile::lock(path)?;
+        let connection = file.open_writer()?;
+        let freed = claim::free_all(&connection)?;
+        if freed > 0 {
+            tracing::info!(
+                instances = freed,
+                "instances that an earlier server held are due again"
+            );
+        }
+        let connections = (0..READERS)
+            .map(|_| file.open_reader())
+            .collect::<Result<_, _>>()?;
+        let (readers, mut threads) = Readers::start(connections)?;
+        let (writer, thread) = Writer::start(connection)?;
+        threads.push(thread);
+        Ok(Self {
+            ways: Some(Ways { writer, readers }),
+            threads,
+            file,
+        })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Answers all that waits, folds the log into the file and lets go of it. Dropping the store does the same. Blocks.
+    pub fn close(self) {}
+
+    fn ways(&self) -> Result<&Ways, StoreError> {
+        self.ways.as_ref().ok_or_else(closed)
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        self.ways()?.writer.submit(work, move |outcome| {
+            // Who does not wait any more does not want to know.
+            let _ = sender.send(outcome);
+        });
+        receiver.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        self.ways()?.readers.read(read, move |outcome| {
+            let _ = sender.send(outcome);
+        });
+        receiver.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Takes instances in a transaction, then reads what they have beside the writer: long journals keep nobody waiting.
+    async fn take(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<Vec<(InstanceNo, Lease)>, StoreError> + Send + 'static,
+    ) -> Result<Vec<(InstanceNo, Result<Claimed, StoreError>)>, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let ways = self.ways()?.clone();
+        self.ways()?.writer.submit(work, move |taken| match taken {
+            Err(error) => {
+                let _ = sender.send(Err(error));
+            }
+            Ok(taken) if taken.is_empty() => {
+                let _ = sender.send(Ok(Vec::new()));
+            }
+            Ok(taken) => {
+                let Ways { writer, readers } = ways;
+                let keys = taken.clone();
+                readers.read(
+                    move |connection| load(connection, &keys),
+                    move |loaded| {
+                        let failed = loaded.is_err();
+                        if sender.send(loaded).is_err() || failed {
+                            writer.submit(move |transaction| claim::give_back(transaction, &taken), |_| ());
+                        }
+                    },
+                );
+            }
+        });
+        receiver.await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        // The threads end when nobody can reach them any more and nothing is left to do.
+        self.ways = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!(file = %self.file.path.display(), "a thread of the database ended by a panic");
+            }
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the database is closed".to_owned())
+}
+
+type Loaded = Vec<(InstanceNo, Result<Claimed, StoreError>)>;
+
+/// What was taken, without what was removed since. A damaged instance fails alone.
+fn load(connection: &Connection, taken: &[(InstanceNo, Lease)]) -> Result<Loaded, StoreError> {
+    let mut loaded = Vec::with_capacity(taken.len());
+    for (no, lease) in taken {
+        match claim::load(connection, *no, *lease) {
+            Ok(Some(claimed)) => loaded.push((*no, Ok(claimed))),
+            Ok(None) => {}
+            Err(error @ StoreError::Corrupt(_)) => loaded.push((*no, Err(error))),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(loaded)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create(
+        &self,
+        instances: Vec<NewInstance>,
+        claim: Option<NodeId>,
+    ) -> Result<Vec<Result<(InstanceNo, Option<Lease>), CreateError>>, StoreError> {
+        self.write(move |transaction| create::create(transaction, &instances, claim))
+            .await
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        self.write(move |transaction| commit::commit(transaction, &commits))
+            .await
+    }
+
+    /// A damaged instance is left out, and stays held until the next start, so that it keeps no other from being claimed.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        let taken = self
+            .take(move |transaction| claim::claim(transaction, claim))
+            .await?;
+        Ok(taken
+            .into_iter()
+            .filter_map(|(no, claimed)| {
+                claimed
+                    .inspect_err(|error| {
+                        tracing::error!(instance = no.0, %error, "an instance cannot go on; restore it from a backup or delete it");
+                    })
+                    .ok()
+            })
+            .collect())
+    }
+
+    async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
+        let taken = self
+            .take(move |transaction| {
+                Ok(claim::claim_one(transaction, node, instance)?
+                    .into_iter()
+                    .collect())
+            })
+            .await?;
+        taken.into_iter().next().map(|(_, claimed)| claimed).transpose()
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(claim::next_due).await
+    }
+
+    async fn renew(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
+        self.write(move |transaction| claim::renew(transaction, node, until))
+            .await
+    }
+
+    async fn register(&self, until: Timestamp) -> Result<NodeId, StoreError> {
+        self.write(move |transaction| claim::register(transaction, until))
+            .await
+    }
+
+    async fn send(&self, message: NewMessage) -> Result<InboxNo, SendError> {
+        self.write(move |transaction| inbox::send(transaction, &message))
+            .await?
+    }
+
+    async fn inbox(&self, instance: InstanceNo, after: InboxNo) -> Result<Vec<InboxMessage>, StoreError> {
+        self.read(move |connection| {
+            snapshot(connection, |connection| read::inbox(connection, instance, after))
+        })
+        .await
+    }
+
+    async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError> {
+        self.read(move |connection| snapshot(connection, |connection| read::journal(connection, instance)))
+            .await
+    }
+
+    async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {
+        self.read(move |connection| {
+            snapshot(connection, |connection| read::payload(connection, instance, seq))
+        })
+        .await
+    }
+
+    async fn instance(&self, workflow: i64, id: &str) -> Result<Option<InstanceRow>, StoreError> {
+        let id = id.to_owned();
+        self.read(move |connection| read::find(connection, workflow, &id))
+            .await
+    }
+
+    async fn instances(&self, workflow: i64, filter: &InstanceFilter) -> Result<InstancePage, StoreError> {
+        let filter = filter.clone();
+        self.read(move |connection| {
+            snapshot(connection, |connection| list::page(connection, workflow, &filter))
+        })
+        .await
+    }
+
+    async fn counts(&self, workflow: i64) -> Result<StatusCounts, StoreError> {
+        self.read(move |connection| read::counts(connection, workflow))
+            .await
+    }
+
+    async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError> {
+        self.write(move |transaction| remove::delete_instance(transaction, instance))
+            .await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.write(move |transaction| remove::expire(transaction, now, limit))
+            .await
+    }
+
+    async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError> {
+        self.write(move |transaction| catalog::add_script_version(transaction, &version))
+            .await
+    }
+
+    async fn deploy(
+        &self,
+        account: &str,
+        script: &str,
+        version: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (account, script, version) = (account.to_owned(), script.to_owned(), version.to_owned());
+        self.write(move |transaction| catalog::deploy(transaction, (&account, &script), &version, at))
+            .await
+    }
+
+    async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError> {
+        let (account, script) = (account.to_owned(), script.to_owned());
+        self.read(move |connection| catalog::script(connection, &account, &script))
+            .await
+    }
+
+    async fn scripts_named(&self, script: &str) -> Result<Vec<ScriptRow>, StoreError> {
+        let script = script.to_owned();
+        self.read(move |connection| catalog::scripts_named(connection, &script))
+            .await
+    }
+
+    async fn script_versions(
+        &self,
+        account: &str,
+        script: &str,
+    ) -> Result<Vec<ScriptVersionRow>, StoreError> {
+        let (account, script) = (account.to_owned(), script.to_owned());
+        self.read(move |connection| catalog::script_versions(connection, &account, &script))
+            .await
+    }
+
+    async fn script_modules(&self, version: &str) -> Result<Option<ScriptModules>, StoreError> {
+        let version = version.to_owned();
+        self.read(move |connection| {
+            snapshot(connection, |connection| {
+                catalog::script_modules(connection, &version)
+            })
+        })
+        .await
+    }
+
+    async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError> {
+        self.write(move |transaction| catalog::put_workflow(transaction, &workflow))
+            .await
+    }
+
+    async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError> {
+        let (account, name) = (account.to_owned(), name.to_owned());
+        self.read(move |connection| catalog::workflow(connection, &account, &name))
+            .await
+    }
+
+    async fn deployed_workflow(
+        &self,
+        account: &str,
+        name: &str,
+    ) -> Result<Option<DeployedWorkflow>, StoreError> {
+        let (account, name) = (account.to_owned(), name.to_owned());
+        self.read(move |connection| {
+            snapshot(connection, |connection| {
+                catalog::deployed_workflow(connection, &account, &name)
+            })
+        })
+        .await
+    }
+
+    async fn workflows(
+        &self,
+        account: &str,
+        search: Option<&str>,
+        page: WorkflowPage,
+    ) -> Result<(Vec<WorkflowRow>, u64), StoreError> {
+        let (account, search) = (account.to_owned(), search.map(str::to_owned));
+        self.read(move |connection| {
+            snapshot(connection, |connection| {
+                catalog::workflows(connection, &account, search.as_deref(), page)
+            })
+        })
+        .await
+    }
+
+    async fn workflow_versions(
+        &self,
+        workflow: i64,
+        page: WorkflowPage,
+    ) -> Result<(Vec<WorkflowVersionRow>, u64), StoreError> {
+        self.read(move |connection| {
+            snapshot(connection, |connection| {
+                catalog::workflow_versions(connection, workflow, page)
+            })
+        })
+        .await
+    }
+
+    async fn delete_workflow(
+        &self,
+        account: &str,
+        name: &str,
+    ) -> Result<Option<Vec<InstanceNo>>, StoreError> {
+        let (account, name) = (account.to_owned(), name.to_owned());
+        self.write(move |transaction| remove::delete_workflow(transaction, &account, &name))
+            .await
+    }
+
+    async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let key = key.to_owned();
+        self.read(move |connection| catalog::setting(connection, &key))
+            .await
+    }
+
+    async fn put_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.write(move |transaction| catalog::put_setting(transaction, &key, &value))
+            .await
+    }
+}

@@ -1,0 +1,126 @@
+//! Finding, locking and opening the database file.
+
+use super::schema;
+use crate::StoreError;
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Name of the file in a data directory.
+const FILE_NAME: &str = "cairn.db";
+/// Frames in the log before they are copied into the file (4 KiB each): seldom enough not to be felt, and the log stays
+/// small enough to be read through quickly after a crash.
+const CHECKPOINT_PAGES: u32 = 8_000;
+const WRITER_CACHE_KIB: u32 = 32 * 1024;
+const READER_CACHE_KIB: u32 = 4 * 1024;
+const STATEMENTS: usize = 96;
+
+/// A database file that no other process may open while this lives.
+pub(super) struct LockedFile {
+    pub(super) path: PathBuf,
+    /// The operating system ends the lock with the process, however that ends.
+    _lock: File,
+}
+
+impl LockedFile {
+    /// Locks the database in a directory, or the database file named; makes the directory if there is none.
+    pub(super) fn lock(path: &Path) -> Result<Self, StoreError> {
+        let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
+        let path = if is_directory {
+            path.join(FILE_NAME)
+        } else {
+            path.to_owned()
+        };
+        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(directory).map_err(|error| {
+                StoreError::Refused(format!(
+                    "the data directory {} cannot be made: {error}",
+                    directory.display()
+                ))
+            })?;
+        }
+        let mut lock_path = path.clone().into_os_string();
+        lock_path.push(".lock");
+        let lock_path = PathBuf::from(lock_path);
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(|error| {
+                StoreError::Refused(format!(
+                    "{} cannot be written: {error}; cairn needs to write in its data directory",
+                    lock_path.display()
+                ))
+            })?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Refused(format!(
+                "{} is in use by another cairn; stop that one, or name another data directory",
+                path.display()
+            ))),
+            Err(TryLockError::Error(error)) => Err(StoreError::Refused(format!(
+                "{} cannot be locked: {error}",
+                lock_path.display()
+            ))),
+        }
+    }
+
+    /// The one connection that writes; brings the schema up to date.
+    pub(super) fn open_writer(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| {
+            StoreError::Refused(format!("{} cannot be opened: {error}", self.path.display()))
+        })?;
+        schema::migrate(&connection, &self.path)?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(StoreError::Refused(format!(
+                "{} cannot have a write-ahead log (journal mode {mode}); is it on a network file system?",
+                self.path.display()
+            )));
+        }
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+             PRAGMA journal_size_limit = {};",
+            u64::from(CHECKPOINT_PAGES) * 4096 * 2
+        ))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    }
+
+    /// A connection that reads beside the writer.
+    pub(super) fn open_reader(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.execute_batch(&format!(
+            "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 5000;
+             PRAGMA cache_size = -{READER_CACHE_KIB};"
+        ))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::{Error, ErrorCode};
+        match &error {
+            Error::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt(error.to_string()),
+                _ => Self::Unavailable(error.to_string()),
+            },
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..) => Self::Corrupt(error.to_string()),
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
