@@ -1,1 +1,0 @@
-//! The promises of [`Store`](crate::Store), as tests that run on every store.

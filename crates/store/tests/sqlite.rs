@@ -1,0 +1,11 @@
+//! The SQLite store keeps the promises.
+
+use cairn_store::conformance::Subject;
+use cairn_store::sqlite::SqliteStore;
+
+fn make() -> Subject {
+    let directory = tempfile::tempdir().unwrap();
+    Subject::new(SqliteStore::open(directory.path()).unwrap(), directory)
+}
+
+cairn_store::conformance_tests!(make);
