@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[error("the journal is damaged: {0}")]
 pub struct Corrupt(pub &'static str);
 
+const ILLEGAL: Corrupt = Corrupt("a step changes in a way it cannot");
+
 /// What the journal says. `replay(journal) == state`, always.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Durable {
@@ -140,6 +142,11 @@ impl Durable {
         self.steps.get(step.0 as usize)
     }
 
+    /// The entries of events that no step has taken.
+    pub fn buffered_events(&self) -> BTreeSet<Seq> {
+        self.events.values().flatten().map(|event| event.seq).collect()
+    }
+
     /// The number of the step with this key.
     pub fn find(&self, key: &StepKey) -> Option<StepNo> {
         self.by_key.get(key).copied()
@@ -267,15 +274,8 @@ impl Durable {
 
     /// Every legal transition of a step; all others are damage.
     fn next_state(&mut self, entry: &Entry) -> Result<(StepNo, StepState), Corrupt> {
-        let illegal = Corrupt("a step changes in a way it cannot");
-        let state_of = |step: &StepNo| {
-            self.steps
-                .get(step.0 as usize)
-                .map(|known| &known.state)
-                .ok_or(illegal)
-        };
         match &entry.record {
-            Record::AttemptStarted { step, attempt } => match state_of(step)? {
+            Record::AttemptStarted { step, attempt } => match self.state_of(*step)? {
                 StepState::Retrying { attempt: failed, .. } if *attempt == failed + 1 => Ok((
                     *step,
                     StepState::Executing {
@@ -283,63 +283,68 @@ impl Durable {
                         since: entry.at,
                     },
                 )),
-                _ => Err(illegal),
+                _ => Err(ILLEGAL),
             },
             Record::AttemptFailed {
                 step,
                 attempt,
                 retry_at,
                 ..
-            } => match (state_of(step)?, retry_at) {
-                (StepState::Executing { attempt: current, .. }, Some(retry_at)) if attempt == current => {
-                    Ok((
-                        *step,
-                        StepState::Retrying {
-                            attempt: *attempt,
-                            retry_at: *retry_at,
-                        },
-                    ))
-                }
-                (StepState::Executing { attempt: current, .. }, None) if attempt == current => {
-                    Ok((*step, StepState::Failing))
-                }
-                _ => Err(illegal),
-            },
-            Record::StepCompleted { step, attempt, .. } => match state_of(step)? {
-                StepState::Executing { attempt: current, .. } if attempt == current => {
-                    Ok((*step, StepState::Ended(Outcome::Value(self.next_seq))))
-                }
-                _ => Err(illegal),
-            },
-            Record::StepFailed { step, error } => match state_of(step)? {
+            } if self.executes(*step, *attempt) => {
+                let retrying = |retry_at: &Timestamp| StepState::Retrying {
+                    attempt: *attempt,
+                    retry_at: *retry_at,
+                };
+                Ok((*step, retry_at.as_ref().map_or(StepState::Failing, retrying)))
+            }
+            Record::StepCompleted { step, attempt, .. } if self.executes(*step, *attempt) => {
+                Ok((*step, StepState::Ended(Outcome::Value(self.next_seq))))
+            }
+            Record::StepFailed { step, error } => match self.state_of(*step)? {
                 StepState::Failing => Ok((*step, StepState::Ended(Outcome::Failed(error.clone())))),
-                _ => Err(illegal),
+                _ => Err(ILLEGAL),
             },
-            Record::SleepCompleted { step } => match state_of(step)? {
+            Record::SleepCompleted { step } => match self.state_of(*step)? {
                 StepState::Sleeping { .. } => Ok((*step, StepState::Ended(Outcome::Slept))),
-                _ => Err(illegal),
+                _ => Err(ILLEGAL),
             },
-            Record::WaitTimedOut { step, timeout_millis } => match state_of(step)? {
-                StepState::WaitingForEvent { .. } => Ok((
+            Record::WaitTimedOut { step, timeout_millis } => {
+                self.awaited_type(*step)?;
+                Ok((
                     *step,
                     StepState::Ended(Outcome::Failed(ErrorInfo::timeout(*timeout_millis))),
-                )),
-                _ => Err(illegal),
-            },
-            Record::WaitCompleted { step, event } => match state_of(step)? {
-                StepState::WaitingForEvent { event_type, .. } => {
-                    let event_type = event_type.clone();
-                    let taken = self.take_event(&event_type, *event)?;
-                    let outcome = Outcome::Event {
+                ))
+            }
+            Record::WaitCompleted { step, event } => {
+                let event_type = self.awaited_type(*step)?;
+                let taken = self.take_event(&event_type, *event)?;
+                Ok((
+                    *step,
+                    StepState::Ended(Outcome::Event {
                         event_type,
                         at: taken.at,
                         payload: taken.seq,
-                    };
-                    Ok((*step, StepState::Ended(outcome)))
-                }
-                _ => Err(illegal),
-            },
-            _ => Err(illegal),
+                    }),
+                ))
+            }
+            _ => Err(ILLEGAL),
+        }
+    }
+
+    fn state_of(&self, step: StepNo) -> Result<&StepState, Corrupt> {
+        self.step(step)
+            .map(|known| &known.state)
+            .ok_or(Corrupt("an entry names a step that has not started"))
+    }
+
+    fn executes(&self, step: StepNo, attempt: u32) -> bool {
+        matches!(self.state_of(step), Ok(StepState::Executing { attempt: current, .. }) if *current == attempt)
+    }
+
+    fn awaited_type(&self, step: StepNo) -> Result<String, Corrupt> {
+        match self.state_of(step)? {
+            StepState::WaitingForEvent { event_type, .. } => Ok(event_type.clone()),
+            _ => Err(ILLEGAL),
         }
     }
 

@@ -114,64 +114,20 @@ impl InstanceView {
     }
 
     fn tell(&mut self, seq: Seq, entry: &Entry, limits: &Limits) -> Result<(), Corrupt> {
-        let at = entry.at;
         match &entry.record {
             Record::Created => self.params = Some(seq),
-            Record::StepStarted { config, .. } => {
-                let config = config.clone().unwrap_or_else(|| StepConfig::defaults(limits));
-                let attempts = vec![AttemptView {
-                    started_at: at,
-                    ended_at: None,
-                    error: None,
-                }];
-                self.add(
-                    entry,
-                    StepDetail::Do {
-                        config,
-                        attempts,
-                        output: None,
-                        retry_at: None,
-                    },
-                )?;
+            Record::StepStarted { .. } | Record::SleepStarted { .. } | Record::WaitStarted { .. } => {
+                self.start(entry, limits)?;
             }
-            Record::SleepStarted { until, .. } => self.add(entry, StepDetail::Sleep { until: *until })?,
-            Record::WaitStarted {
-                event_type, deadline, ..
-            } => {
-                let detail = StepDetail::Wait {
-                    event_type: event_type.clone(),
-                    deadline: *deadline,
-                    event: None,
-                };
-                self.add(entry, detail)?;
-            }
-            Record::AttemptStarted { step, .. } => self.start_attempt(*step, at)?,
-            Record::AttemptFailed {
-                step,
-                error,
-                retry_at,
-                ..
-            } => self.fail_attempt(*step, at, (error, *retry_at))?,
-            Record::StepCompleted { step, .. } => {
-                self.end_attempt(*step, at, None)?;
-                self.end(*step, at, None)?;
-                if let StepDetail::Do { output, .. } = &mut self.step(*step)?.detail {
-                    *output = Some(seq);
-                }
-            }
-            Record::StepFailed { step, error } => self.end(*step, at, Some(error.clone()))?,
-            Record::SleepCompleted { step } => self.end(*step, at, None)?,
-            Record::WaitCompleted { step, event } => {
-                self.end(*step, at, None)?;
-                if let StepDetail::Wait { event: taken, .. } = &mut self.step(*step)?.detail {
-                    *taken = Some(*event);
-                }
-            }
-            Record::WaitTimedOut { step, timeout_millis } => {
-                self.end(*step, at, Some(ErrorInfo::timeout(*timeout_millis)))?;
-            }
+            Record::AttemptStarted { .. }
+            | Record::AttemptFailed { .. }
+            | Record::StepCompleted { .. }
+            | Record::StepFailed { .. }
+            | Record::SleepCompleted { .. }
+            | Record::WaitCompleted { .. }
+            | Record::WaitTimedOut { .. } => self.follow(seq, entry)?,
             Record::Resumed { shift_millis } => self.shift(*shift_millis),
-            Record::Terminated => self.terminated_at = Some(at),
+            Record::Terminated => self.terminated_at = Some(entry.at),
             Record::Restarted => {
                 *self = Self {
                     params: self.params,
@@ -189,6 +145,65 @@ impl InstanceView {
             | Record::PauseCancelled => {}
         }
         Ok(())
+    }
+
+    /// A step starts.
+    fn start(&mut self, entry: &Entry, limits: &Limits) -> Result<(), Corrupt> {
+        let detail = match &entry.record {
+            Record::StepStarted { config, .. } => StepDetail::Do {
+                config: config.clone().unwrap_or_else(|| StepConfig::defaults(limits)),
+                attempts: vec![AttemptView {
+                    started_at: entry.at,
+                    ended_at: None,
+                    error: None,
+                }],
+                output: None,
+                retry_at: None,
+            },
+            Record::SleepStarted { until, .. } => StepDetail::Sleep { until: *until },
+            Record::WaitStarted {
+                event_type, deadline, ..
+            } => StepDetail::Wait {
+                event_type: event_type.clone(),
+                deadline: *deadline,
+                event: None,
+            },
+            _ => return Ok(()),
+        };
+        self.add(entry, detail)
+    }
+
+    /// A step goes on, or ends.
+    fn follow(&mut self, seq: Seq, entry: &Entry) -> Result<(), Corrupt> {
+        let at = entry.at;
+        match &entry.record {
+            Record::AttemptStarted { step, .. } => self.start_attempt(*step, at),
+            Record::AttemptFailed {
+                step,
+                error,
+                retry_at,
+                ..
+            } => self.fail_attempt(*step, at, (error, *retry_at)),
+            Record::StepCompleted { step, .. } => {
+                self.end_attempt(*step, at, None)?;
+                if let StepDetail::Do { output, .. } = &mut self.step(*step)?.detail {
+                    *output = Some(seq);
+                }
+                self.end(*step, at, None)
+            }
+            Record::StepFailed { step, error } => self.end(*step, at, Some(error.clone())),
+            Record::SleepCompleted { step } => self.end(*step, at, None),
+            Record::WaitCompleted { step, event } => {
+                if let StepDetail::Wait { event: taken, .. } = &mut self.step(*step)?.detail {
+                    *taken = Some(*event);
+                }
+                self.end(*step, at, None)
+            }
+            Record::WaitTimedOut { step, timeout_millis } => {
+                self.end(*step, at, Some(ErrorInfo::timeout(*timeout_millis)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn add(&mut self, entry: &Entry, detail: StepDetail) -> Result<(), Corrupt> {

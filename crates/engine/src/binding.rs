@@ -1,8 +1,7 @@
 //! The engine as the host of workflow bindings.
 
-use crate::{CreateInstance, Engine, EngineError};
+use crate::{Control, CreateInstance, Engine, EngineError};
 use async_trait::async_trait;
-use cairn_core::Command;
 use cairn_runtime::{
     BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, Value,
 };
@@ -26,10 +25,10 @@ impl BindingHost for Engine {
             BindingMethod::Create(options) => self.create_one(place, options).await,
             BindingMethod::CreateBatch(batch) => self.create_batch(place, batch).await,
             BindingMethod::Status { id } => self.binding_status(place, &id).await,
-            BindingMethod::Pause { id } => self.binding_command(place, (&id, Command::Pause)).await,
-            BindingMethod::Resume { id } => self.binding_command(place, (&id, Command::Resume)).await,
-            BindingMethod::Terminate { id } => self.binding_command(place, (&id, Command::Terminate)).await,
-            BindingMethod::Restart { id } => self.binding_command(place, (&id, Command::Restart)).await,
+            BindingMethod::Pause { id } => self.binding_control(place, (&id, Control::Pause)).await,
+            BindingMethod::Resume { id } => self.binding_control(place, (&id, Control::Resume)).await,
+            BindingMethod::Terminate { id } => self.binding_control(place, (&id, Control::Terminate)).await,
+            BindingMethod::Restart { id } => self.binding_control(place, (&id, Control::Restart)).await,
             BindingMethod::Delete { id } => {
                 let deleted = self.delete_instance(place.0, place.1, &id).await;
                 deleted
@@ -113,12 +112,12 @@ impl Engine {
         })
     }
 
-    async fn binding_command(
+    async fn binding_control(
         &self,
         place: (&str, &str),
-        command: (&str, Command),
+        control: (&str, Control),
     ) -> Result<BindingReply, BindingError> {
-        let done = self.command(place.0, place.1, command).await;
+        let done = self.control(place.0, place.1, control).await;
         done.map(|_| BindingReply::Done)
             .map_err(|error| binding_error(&error))
     }

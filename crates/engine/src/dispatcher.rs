@@ -1,14 +1,499 @@
-//! The heartbeat.
+//! The heartbeat: one task that owns the drivers of all instances this node holds.
+//!
+//! Each turn takes all signals and reports that have come in, lets the drivers decide, hands their commits to the store as one batch and their
+//! commands to the runtime as one batch. Nothing here waits for the store: answers come back as signals.
 
-use crate::Shared;
-use crate::signal::Signal;
-use cairn_runtime::Report;
+use crate::driver::{Abandon, Driver, Hearing, Out, Reply};
+use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, Signal};
+use crate::{Shared, claims, committer, maintenance};
+use cairn_core::Timestamp;
+use cairn_runtime::{Report, ReportKind, RunId};
+use cairn_store::{Commit, InstanceNo, StoreError};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
+/// Signals or reports taken up by one turn.
+const TURN_MAX: usize = 1_024;
+/// Instances taken up by one claim.
+const CLAIM_MAX: usize = 256;
+/// How long a node waits before it tries again what the store refused, milliseconds.
+const STORE_RETRY_MILLIS: u64 = 1_000;
+/// Longest wait before a run that never starts is tried again, milliseconds.
+const LOSS_BACKOFF_MAX_MILLIS: u64 = 30_000;
+
+struct Dispatcher {
+    shared: Arc<Shared>,
+    drivers: HashMap<InstanceNo, Driver>,
+    runs: HashMap<RunId, InstanceNo>,
+    timers: BTreeSet<(Timestamp, InstanceNo)>,
+    commits: mpsc::UnboundedSender<Commit>,
+    /// What this turn does.
+    out: Out,
+    touched: Vec<InstanceNo>,
+    /// When the store has something due, as far as is known.
+    next_due: Option<Timestamp>,
+    claiming: Claiming,
+    /// Instances with a message that came while they were between hands.
+    missed_mail: HashSet<InstanceNo>,
+    /// Instances to claim again after a failed write, and when.
+    reclaims: BTreeSet<(Timestamp, InstanceNo)>,
+    /// How often in a row a run of an instance was lost before it said anything.
+    losses: HashMap<InstanceNo, u32>,
+    stopping: Option<oneshot::Sender<()>>,
+}
+
+/// Whether a claim is under way, and what has become due since it began.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claiming {
+    No,
+    Since { due: Option<Timestamp> },
+}
+
+/// Starts the heartbeat.
 pub(crate) fn start(
-    _shared: Arc<Shared>,
-    _signals: mpsc::UnboundedReceiver<Signal>,
-    _reports: mpsc::UnboundedReceiver<Vec<Report>>,
+    shared: Arc<Shared>,
+    signals: mpsc::UnboundedReceiver<Signal>,
+    reports: mpsc::UnboundedReceiver<Vec<Report>>,
 ) {
+    maintenance::start(&shared);
+    let commits = committer::start(Arc::clone(&shared));
+    let dispatcher = Dispatcher {
+        next_due: Some(shared.clock.now()),
+        shared,
+        drivers: HashMap::new(),
+        runs: HashMap::new(),
+        timers: BTreeSet::new(),
+        commits,
+        out: Out::default(),
+        touched: Vec::new(),
+        claiming: Claiming::No,
+        missed_mail: HashSet::new(),
+        reclaims: BTreeSet::new(),
+        losses: HashMap::new(),
+        stopping: None,
+    };
+    tokio::spawn(dispatcher.beat(signals, reports));
+}
+
+impl Dispatcher {
+    async fn beat(
+        mut self,
+        mut signals: mpsc::UnboundedReceiver<Signal>,
+        mut reports: mpsc::UnboundedReceiver<Vec<Report>>,
+    ) {
+        let (mut signal_batch, mut report_batch) = (Vec::new(), Vec::new());
+        loop {
+            let wait = self.until_next_wake();
+            tokio::select! {
+                biased;
+                count = signals.recv_many(&mut signal_batch, TURN_MAX) => if count == 0 { return },
+                _ = reports.recv_many(&mut report_batch, TURN_MAX), if !reports.is_closed() || !reports.is_empty() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            // Whatever else is there already belongs to the same turn.
+            while signal_batch.len() < TURN_MAX
+                && let Ok(signal) = signals.try_recv()
+            {
+                signal_batch.push(signal);
+            }
+            while report_batch.len() < TURN_MAX
+                && let Ok(reports) = reports.try_recv()
+            {
+                report_batch.push(reports);
+            }
+            let now = self.shared.clock.now();
+            for signal in signal_batch.drain(..) {
+                self.signal(now, signal);
+            }
+            for report in report_batch.drain(..).flatten() {
+                self.report(now, report);
+            }
+            self.end_turn(now);
+            if self.has_stopped() {
+                return;
+            }
+        }
+    }
+
+    fn until_next_wake(&self) -> Duration {
+        let due = if self.claiming == Claiming::No && self.has_room() {
+            self.next_due
+        } else {
+            None
+        };
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let reclaim = self.reclaims.first().map(|(at, _)| *at);
+        let wake = [due, timer, reclaim].into_iter().flatten().min();
+        let now = self.shared.clock.now();
+        wake.map_or(Duration::from_secs(3_600), |wake| {
+            Duration::from_millis(wake.millis_since(now))
+        })
+    }
+
+    fn has_room(&self) -> bool {
+        self.stopping.is_none() && self.room() > 0
+    }
+
+    fn room(&self) -> usize {
+        self.shared
+            .settings
+            .instances_in_memory
+            .saturating_sub(self.shared.held.load(Ordering::Relaxed))
+    }
+
+    fn signal(&mut self, now: Timestamp, signal: Signal) {
+        match signal {
+            Signal::Created(loaded) => self.take_up(now, *loaded),
+            Signal::Due => self.due(now),
+            Signal::Mail(instance) => self.mail(instance),
+            Signal::Deleted(instance) => self.drop_driver(instance),
+            Signal::Claimed(answer) => self.claimed(now, answer),
+            Signal::ClaimedOne(instance, result) => self.claimed_one(now, instance, result),
+            Signal::Inbox(instance, lease, messages) => {
+                if self
+                    .drivers
+                    .get(&instance)
+                    .is_some_and(|driver| driver.lease() == lease)
+                {
+                    self.inbox(now, instance, messages);
+                }
+            }
+            Signal::Committed(committed) => {
+                for commit in committed {
+                    self.committed(now, &commit);
+                }
+            }
+            Signal::Shutdown(done) => self.shut_down(now, done),
+        }
+    }
+
+    /// Something in the store is due at `at`.
+    fn due(&mut self, at: Timestamp) {
+        let earliest = |known: Option<Timestamp>| Some(known.map_or(at, |known| known.min(at)));
+        self.next_due = earliest(self.next_due);
+        if let Claiming::Since { due } = &mut self.claiming {
+            *due = earliest(*due);
+        }
+    }
+
+    /// Drives a new holding. Room in memory was reserved by whoever claimed it.
+    fn take_up(&mut self, now: Timestamp, mut loaded: Loaded) {
+        let (instance, lease, inbox) = (loaded.row.no, loaded.lease, std::mem::take(&mut loaded.inbox));
+        if self.stopping.is_some() {
+            // It stays held by this node in the store; the next start takes it up.
+            self.shared.unreserve(1);
+            return;
+        }
+        let id = loaded.row.id.clone();
+        match Driver::new(loaded) {
+            Ok(driver) => {
+                self.drop_driver(instance);
+                self.drivers.insert(instance, driver);
+                self.drive(instance, |driver, out| driver.begin(now, inbox, out));
+                if self.missed_mail.remove(&instance) {
+                    self.mail(instance);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, instance = id, epoch = lease.epoch, "an instance cannot be replayed");
+                self.shared.unreserve(1);
+            }
+        }
+    }
+
+    fn mail(&mut self, instance: InstanceNo) {
+        match self.drivers.get(&instance) {
+            Some(driver) if driver.leaving => {
+                self.missed_mail.insert(instance);
+            }
+            Some(driver) => {
+                claims::read_inbox(&self.shared, (instance, driver.lease()), driver.last_message());
+            }
+            None => claims::claim_one(&self.shared, instance),
+        }
+    }
+
+    fn inbox(
+        &mut self,
+        now: Timestamp,
+        instance: InstanceNo,
+        messages: Result<Vec<cairn_store::InboxMessage>, StoreError>,
+    ) {
+        match messages {
+            Ok(messages) => self.drive(instance, |driver, out| driver.read(now, messages, out)),
+            Err(error) => {
+                tracing::error!(%error, "an inbox could not be read; the instance is taken up again");
+                self.reclaim(now, instance);
+            }
+        }
+    }
+
+    fn claimed(&mut self, now: Timestamp, answer: ClaimAnswer) {
+        let due = match std::mem::replace(&mut self.claiming, Claiming::No) {
+            Claiming::Since { due } => due,
+            Claiming::No => None,
+        };
+        self.next_due = [answer.next_due, due].into_iter().flatten().min();
+        match answer.result {
+            Ok(claimed) => {
+                for loaded in claimed {
+                    self.shared.held.fetch_add(1, Ordering::Relaxed);
+                    self.take_up(now, loaded);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "due instances could not be claimed; trying again");
+                self.next_due = Some(now.plus(STORE_RETRY_MILLIS));
+            }
+        }
+    }
+
+    fn claimed_one(
+        &mut self,
+        now: Timestamp,
+        instance: InstanceNo,
+        result: Result<Option<Box<Loaded>>, StoreError>,
+    ) {
+        match result {
+            Ok(Some(loaded)) => {
+                self.shared.held.fetch_add(1, Ordering::Relaxed);
+                self.take_up(now, *loaded);
+            }
+            // Held: by this node, which then has it in hand now or is about to, or by another one, which reads the message.
+            Ok(None) if self.drivers.contains_key(&instance) => self.mail(instance),
+            Ok(None) => {
+                self.missed_mail.insert(instance);
+            }
+            Err(error) => {
+                tracing::error!(%error, "an instance with a message could not be claimed; trying again");
+                self.reclaims.insert((now.plus(STORE_RETRY_MILLIS), instance));
+            }
+        }
+    }
+
+    fn report(&mut self, now: Timestamp, report: Report) {
+        let Some(instance) = self.runs.get(&report.run).copied() else {
+            return;
+        };
+        let lost = match &report.kind {
+            ReportKind::Lost { reason } => Some(reason.clone()),
+            ReportKind::Called(_)
+            | ReportKind::AttemptSucceeded { .. }
+            | ReportKind::AttemptFailed(_)
+            | ReportKind::Returned { .. }
+            | ReportKind::Raised(_) => None,
+        };
+        let Some(reason) = lost else {
+            return self.drive(instance, |driver, out| driver.report(now, report.kind, out));
+        };
+        let silent = self
+            .drivers
+            .get(&instance)
+            .is_some_and(|driver| driver.hearing == Hearing::Nothing);
+        self.drive(instance, |driver, out| driver.report(now, report.kind, out));
+        let Some(driver) = self.drivers.get_mut(&instance) else {
+            return;
+        };
+        tracing::warn!(
+            instance = driver.id(),
+            reason,
+            "a run was lost; the instance goes on in a new one"
+        );
+        if silent {
+            let losses = self.losses.entry(instance).or_insert(0);
+            *losses += 1;
+            let backoff = 100_u64
+                .checked_shl(*losses - 1)
+                .unwrap_or(u64::MAX)
+                .min(LOSS_BACKOFF_MAX_MILLIS);
+            driver.delay_release(now.plus(backoff));
+        } else {
+            self.losses.remove(&instance);
+        }
+    }
+
+    fn drive(
+        &mut self,
+        instance: InstanceNo,
+        step: impl FnOnce(&mut Driver, &mut Out) -> Result<(), Abandon>,
+    ) {
+        let Some(driver) = self.drivers.get_mut(&instance) else {
+            return;
+        };
+        self.touched.push(instance);
+        let driven = step(driver, &mut self.out);
+        self.runs.extend(self.out.begun.drain(..));
+        for run in self.out.ended.drain(..) {
+            self.runs.remove(&run);
+        }
+        if let Err(Abandon(reason)) = driven {
+            tracing::warn!(
+                instance = driver.id(),
+                reason,
+                "an instance is dropped from memory and taken up again"
+            );
+            self.reclaim(self.shared.clock.now().plus(STORE_RETRY_MILLIS), instance);
+        }
+    }
+
+    fn committed(&mut self, now: Timestamp, committed: &Committed) {
+        let instance = committed.instance;
+        let Some(driver) = self.drivers.get_mut(&instance) else {
+            return;
+        };
+        if driver.lease() != committed.lease {
+            return;
+        }
+        match &committed.result {
+            Ok(()) => {
+                let replies = driver.committed(committed.end, &mut self.out);
+                let released = driver.released(committed.end);
+                for reply in replies {
+                    self.reply(reply);
+                }
+                if let Some(release) = released {
+                    self.drop_driver(instance);
+                    if let Some(at) = release.wake_at {
+                        self.due(at);
+                    }
+                    if self.missed_mail.remove(&instance) {
+                        self.mail(instance);
+                    }
+                }
+            }
+            Err(CommitFailure::Fenced(_)) => {
+                tracing::info!(
+                    instance = driver.id(),
+                    "an instance is held by another node now, or was deleted"
+                );
+                self.drop_driver(instance);
+            }
+            Err(CommitFailure::Store(_)) => self.reclaim(now.plus(STORE_RETRY_MILLIS), instance),
+        }
+    }
+
+    fn reply(&self, reply: Reply) {
+        let Reply { node, token, outcome } = reply;
+        if node != self.shared.node.0 {
+            return;
+        }
+        if let Some(waiter) = self.shared.waiters.lock().remove(&token) {
+            // The client may have gone; the command is applied all the same.
+            let _ = waiter.send(outcome);
+        }
+    }
+
+    /// Drops an instance whose memory may be ahead of its journal, and takes it up again from the journal.
+    fn reclaim(&mut self, at: Timestamp, instance: InstanceNo) {
+        self.drop_driver(instance);
+        self.reclaims.insert((at, instance));
+    }
+
+    fn drop_driver(&mut self, instance: InstanceNo) {
+        let Some(mut driver) = self.drivers.remove(&instance) else {
+            return;
+        };
+        driver.stop(&mut self.out);
+        for run in self.out.ended.drain(..) {
+            self.runs.remove(&run);
+        }
+        if let Some(at) = driver.timer {
+            self.timers.remove(&(at, instance));
+        }
+        self.shared.unreserve(1);
+    }
+
+    fn end_turn(&mut self, now: Timestamp) {
+        while let Some((_, instance)) = self.timers.pop_due(now) {
+            if let Some(driver) = self.drivers.get_mut(&instance) {
+                driver.timer = None;
+                self.touched.push(instance);
+            }
+        }
+        let mut touched = std::mem::take(&mut self.touched);
+        for instance in touched.drain(..) {
+            self.finish_turn_of(now, instance);
+        }
+        self.touched = touched;
+        while let Some((_, instance)) = self.reclaims.pop_due(now) {
+            claims::claim_one(&self.shared, instance);
+        }
+        self.claim_what_is_due(now);
+        if !self.out.commands.is_empty() {
+            self.shared
+                .runtime
+                .perform(std::mem::take(&mut self.out.commands));
+        }
+    }
+
+    fn finish_turn_of(&mut self, now: Timestamp, instance: InstanceNo) {
+        self.drive(instance, |driver, out| driver.tick(now, out));
+        let Some(driver) = self.drivers.get_mut(&instance) else {
+            return;
+        };
+        if let Some(commit) = driver.take_commit(now) {
+            // The committer is gone only when the server is.
+            let _ = self.commits.send(commit);
+        }
+        driver.settle(&mut self.out);
+        let wake = driver.next_wake();
+        if wake != driver.timer {
+            if let Some(old) = driver.timer {
+                self.timers.remove(&(old, instance));
+            }
+            if let Some(new) = wake {
+                self.timers.insert((new, instance));
+            }
+            driver.timer = wake;
+        }
+    }
+
+    fn claim_what_is_due(&mut self, now: Timestamp) {
+        let is_due = self.next_due.is_some_and(|due| due <= now);
+        if is_due && self.claiming == Claiming::No && self.has_room() {
+            self.claiming = Claiming::Since { due: None };
+            claims::claim_due(&self.shared, self.room().min(CLAIM_MAX));
+        }
+    }
+
+    fn shut_down(&mut self, now: Timestamp, done: oneshot::Sender<()>) {
+        self.stopping = Some(done);
+        self.reclaims.clear();
+        for instance in self.drivers.keys().copied().collect::<Vec<_>>() {
+            self.drive(instance, |driver, out| {
+                driver.give_up(now, out);
+                Ok(())
+            });
+        }
+    }
+
+    fn has_stopped(&mut self) -> bool {
+        if self.stopping.is_none() || !self.drivers.is_empty() {
+            return false;
+        }
+        if let Some(done) = self.stopping.take() {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+        }
+        self.shared.waiters.lock().clear();
+        true
+    }
+}
+
+/// The part of a queue by time that is due.
+trait PopDue {
+    fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, InstanceNo)>;
+}
+
+impl PopDue for BTreeSet<(Timestamp, InstanceNo)> {
+    fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, InstanceNo)> {
+        if self.first().is_some_and(|(at, _)| *at <= now) {
+            self.pop_first()
+        } else {
+            None
+        }
+    }
 }

@@ -1,1 +1,497 @@
-//! One held instance.
+//! One held instance: the only caller of the rules, and the only source of its commits.
+//!
+//! Inputs are decided at once and change the state in memory; entries are handed to the store in batches. An outcome reaches user code
+//! only when its entries are durable. If a commit fails, memory is ahead of the journal: the driver is dropped and the instance
+//! claimed again.
+
+use crate::message::{Message, Request};
+use crate::signal::Loaded;
+use bytes::Bytes;
+use cairn_core::{
+    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Rejected, Seq, Status, StepState, Timestamp,
+};
+use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, StartRun, Value, WorkerId};
+use cairn_store::{Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, Lease, Release, Repin};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How long entries that nothing waits for may stay in memory, milliseconds: they ride along with the next commit that is waited for.
+const WRITE_BEHIND_MILLIS: u64 = 5;
+
+/// One held instance.
+pub(crate) struct Driver {
+    row: InstanceRow,
+    workflow_name: String,
+    lease: Lease,
+    instance: Instance,
+    run: Option<RunId>,
+    /// Whether the current run has reported anything.
+    pub(crate) hearing: Hearing,
+    /// Values that may be needed: those of the journal until a run has started, then those of events no step has taken.
+    values: BTreeMap<Seq, Bytes>,
+    /// Entries that have not been handed over, and the position of the first.
+    entries: Vec<(Vec<u8>, Option<Bytes>)>,
+    next_seq: Seq,
+    /// The journal is known to be durable up to here.
+    durable_end: Seq,
+    /// Since when there are such entries.
+    behind_since: Option<Timestamp>,
+    /// Commands for the run that wait until the journal is durable up to a position.
+    settlements: VecDeque<(Seq, Command)>,
+    /// Outcomes of messages, likewise.
+    replies: VecDeque<(Seq, Reply)>,
+    /// Commits handed over and not answered.
+    in_flight: u32,
+    consumed: Option<InboxNo>,
+    last_message: InboxNo,
+    repin: Option<Repin>,
+    release: Option<Release>,
+    /// A release was handed over: nothing more happens here.
+    pub(crate) leaving: bool,
+    /// That release, and the end of the journal with it.
+    released_at: Option<(Seq, Release)>,
+    /// When the dispatcher looks again.
+    pub(crate) timer: Option<Timestamp>,
+}
+
+/// Whether a run has been heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    Nothing,
+    Something,
+}
+
+/// The outcome of a message, for the client that waits for it.
+pub(crate) struct Reply {
+    pub(crate) node: i64,
+    pub(crate) token: u64,
+    pub(crate) outcome: Result<Status, Rejected>,
+}
+
+/// What a driver asks of the dispatcher.
+#[derive(Default)]
+pub(crate) struct Out {
+    /// Commands to perform at once.
+    pub(crate) commands: Vec<Command>,
+    /// Runs that have begun, of the instance that is being driven.
+    pub(crate) begun: Vec<(RunId, InstanceNo)>,
+    /// Runs that have ended.
+    pub(crate) ended: Vec<RunId>,
+    /// The id of the next run.
+    pub(crate) next_run: u64,
+}
+
+/// The driver must be dropped and its instance claimed again.
+#[derive(Debug)]
+pub(crate) struct Abandon(pub(crate) String);
+
+impl Driver {
+    /// Takes up an instance.
+    pub(crate) fn new(loaded: Loaded) -> Result<Self, Corrupt> {
+        let instance = Instance::replay(&loaded.journal, loaded.limits)?;
+        Ok(Self {
+            next_seq: instance.durable().next_seq,
+            durable_end: instance.durable().next_seq,
+            row: loaded.row,
+            workflow_name: loaded.workflow_name,
+            lease: loaded.lease,
+            instance,
+            run: None,
+            hearing: Hearing::Nothing,
+            values: loaded.values,
+            entries: Vec::new(),
+            behind_since: None,
+            settlements: VecDeque::new(),
+            replies: VecDeque::new(),
+            in_flight: 0,
+            consumed: None,
+            last_message: InboxNo::default(),
+            repin: None,
+            release: None,
+            leaving: false,
+            released_at: None,
+            timer: None,
+        })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.row.id
+    }
+
+    pub(crate) fn lease(&self) -> Lease {
+        self.lease
+    }
+
+    pub(crate) fn last_message(&self) -> InboxNo {
+        self.last_message
+    }
+
+    fn is_busy(&self) -> bool {
+        !self.leaving && self.release.is_none()
+    }
+
+    /// Begins: messages first, then the question whether user code should run.
+    pub(crate) fn begin(
+        &mut self,
+        now: Timestamp,
+        inbox: Vec<InboxMessage>,
+        out: &mut Out,
+    ) -> Result<(), Abandon> {
+        self.read(now, inbox, out)?;
+        if self.is_busy() && !self.instance.has_run() {
+            self.handle(now, Input::Claimed, None, out)?;
+        }
+        Ok(())
+    }
+
+    /// Applies messages in order of arrival. Those behind one that ends the lease stay in the inbox.
+    pub(crate) fn read(
+        &mut self,
+        now: Timestamp,
+        inbox: Vec<InboxMessage>,
+        out: &mut Out,
+    ) -> Result<(), Abandon> {
+        for message in inbox {
+            if !self.is_busy() {
+                break;
+            }
+            if message.no > self.last_message {
+                self.apply(now, message, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, now: Timestamp, message: InboxMessage, out: &mut Out) -> Result<(), Abandon> {
+        let payload = message.payload.unwrap_or_default();
+        let Message { request, node, token } =
+            Message::decode(&message.command).map_err(|error| Abandon(error.to_string()))?;
+        if let Request::Restart {
+            version,
+            script_version,
+            class_name,
+        } = &request
+        {
+            self.repin = Some(Repin {
+                version: version.clone(),
+                script_version: script_version.clone(),
+                class_name: class_name.clone(),
+            });
+        }
+        let outcome = self.command(now, request.command(payload.len()), payload, out)?;
+        self.last_message = message.no;
+        self.consumed = Some(message.no);
+        self.replies
+            .push_back((self.end(), Reply { node, token, outcome }));
+        Ok(())
+    }
+
+    fn command(
+        &mut self,
+        now: Timestamp,
+        command: cairn_core::Command,
+        payload: Bytes,
+        out: &mut Out,
+    ) -> Result<Result<Status, Rejected>, Abandon> {
+        match self.instance.handle(now, Input::Command(command)) {
+            Ok(effects) => {
+                self.follow(now, effects, Some(payload), out)?;
+                Ok(Ok(self.instance.summary().status))
+            }
+            Err(rejected) => Ok(Err(rejected)),
+        }
+    }
+
+    /// Something was reported by the current run.
+    pub(crate) fn report(
+        &mut self,
+        now: Timestamp,
+        report: ReportKind,
+        out: &mut Out,
+    ) -> Result<(), Abandon> {
+        if !self.is_busy() {
+            return Ok(());
+        }
+        self.hearing = Hearing::Something;
+        let (input, value) = match report {
+            ReportKind::Called(call) => (Input::Called(call), None),
+            ReportKind::AttemptSucceeded {
+                call,
+                attempt,
+                output,
+            } => (
+                Input::AttemptSucceeded {
+                    call,
+                    attempt,
+                    bytes: output.len(),
+                },
+                Some(output),
+            ),
+            ReportKind::AttemptFailed(failed) => (Input::AttemptFailed(failed), None),
+            ReportKind::Returned { output } => (Input::Returned { bytes: output.len() }, Some(output)),
+            ReportKind::Raised(raised) => (Input::Raised(raised), None),
+            ReportKind::Lost { .. } => (Input::RunLost, None),
+        };
+        if input == Input::RunLost
+            && let Some(run) = self.run.take()
+        {
+            self.settlements.clear();
+            out.ended.push(run);
+        }
+        self.handle(now, input, value.map(|value| value.as_bytes().clone()), out)
+    }
+
+    /// Ends a turn: what came in together has been handled, or a deadline may have passed.
+    pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Out) -> Result<(), Abandon> {
+        if self.is_busy() {
+            self.handle(now, Input::Tick, None, out)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The run could not even start: the instance waits before it is tried again.
+    pub(crate) fn delay_release(&mut self, until: Timestamp) {
+        if let Some(Release {
+            wake_at: Some(wake_at),
+        }) = &mut self.release
+        {
+            *wake_at = (*wake_at).max(until);
+        }
+    }
+
+    /// Gives the instance up as it stands, to be taken up by the next start.
+    pub(crate) fn give_up(&mut self, now: Timestamp, out: &mut Out) {
+        if self.is_busy() {
+            self.stop_run(out);
+            self.release = Some(Release { wake_at: Some(now) });
+        }
+    }
+
+    fn handle(
+        &mut self,
+        now: Timestamp,
+        input: Input,
+        value: Option<Bytes>,
+        out: &mut Out,
+    ) -> Result<(), Abandon> {
+        match self.instance.handle(now, input) {
+            Ok(effects) => self.follow(now, effects, value, out),
+            // Only commands are rejected, and they do not come this way.
+            Err(rejected) => Err(Abandon(rejected.to_string())),
+        }
+    }
+
+    fn follow(
+        &mut self,
+        now: Timestamp,
+        effects: Effects,
+        mut value: Option<Bytes>,
+        out: &mut Out,
+    ) -> Result<(), Abandon> {
+        for entry in effects.entries {
+            let payload = if entry.record.carries_value() {
+                value.take()
+            } else {
+                None
+            };
+            if let (cairn_core::Record::EventReceived { .. }, Some(payload)) = (&entry.record, &payload) {
+                self.values.insert(self.end(), payload.clone());
+            }
+            self.entries.push((entry.encode(), payload));
+            self.behind_since.get_or_insert(now);
+        }
+        for action in effects.actions {
+            self.perform(action, out)?;
+        }
+        Ok(())
+    }
+
+    /// Position behind the last entry in memory.
+    fn end(&self) -> Seq {
+        Seq(self.next_seq.0 + self.entries.len() as u64)
+    }
+
+    fn perform(&mut self, action: Action, out: &mut Out) -> Result<(), Abandon> {
+        match (action, self.run) {
+            (Action::StartRun, _) => self.start_run(out)?,
+            (Action::StopRun, _) => self.stop_run(out),
+            (Action::Release { wake_at }, _) => self.release = Some(Release { wake_at }),
+            (Action::RunAttempt { call, attempt }, Some(run)) => {
+                out.commands.push(Command::Attempt { run, call, attempt })
+            }
+            (Action::Hold, Some(run)) => out.commands.push(Command::Hold { run }),
+            (Action::Unhold, Some(run)) => out.commands.push(Command::Unhold { run }),
+            (Action::Confirm { call }, Some(run)) => {
+                self.settle_later(run, call, cairn_runtime::Outcome::Stored)
+            }
+            (Action::Settle { call, outcome }, Some(run)) => {
+                let outcome = self.outcome(&outcome)?;
+                self.settle_later(run, call, outcome);
+            }
+            (
+                Action::RunAttempt { .. }
+                | Action::Hold
+                | Action::Unhold
+                | Action::Confirm { .. }
+                | Action::Settle { .. },
+                None,
+            ) => {}
+        }
+        Ok(())
+    }
+
+    fn settle_later(&mut self, run: RunId, call: CallId, outcome: cairn_runtime::Outcome) {
+        self.settlements
+            .push_back((self.end(), Command::Settle { run, call, outcome }));
+    }
+
+    fn stop_run(&mut self, out: &mut Out) {
+        self.settlements.clear();
+        if let Some(run) = self.run.take() {
+            out.commands.push(Command::Stop { run });
+            out.ended.push(run);
+        }
+    }
+
+    /// An outcome with its values.
+    fn outcome(&mut self, outcome: &Outcome) -> Result<cairn_runtime::Outcome, Abandon> {
+        Ok(match outcome {
+            Outcome::Value(seq) => cairn_runtime::Outcome::Value(self.value(*seq)?),
+            Outcome::Slept => cairn_runtime::Outcome::Slept,
+            Outcome::Event {
+                event_type,
+                at,
+                payload: seq,
+            } => {
+                let payload = self.value(*seq)?;
+                self.values.remove(seq);
+                cairn_runtime::Outcome::Event {
+                    event_type: event_type.clone(),
+                    at: *at,
+                    payload,
+                }
+            }
+            Outcome::Failed(error) => cairn_runtime::Outcome::Failed(error.clone()),
+        })
+    }
+
+    fn value(&self, seq: Seq) -> Result<Value, Abandon> {
+        let bytes = self
+            .values
+            .get(&seq)
+            .ok_or_else(|| Abandon(format!("the value at {} is not in memory", seq.0)))?;
+        Value::from_stored(bytes.clone())
+            .map_err(|error| Abandon(format!("the value at {} is damaged: {error}", seq.0)))
+    }
+
+    fn start_run(&mut self, out: &mut Out) -> Result<(), Abandon> {
+        out.next_run += 1;
+        let run = RunId(out.next_run);
+        let mut history = Vec::new();
+        for step in self.instance.durable().steps().to_vec() {
+            let known = match &step.state {
+                StepState::Ended(outcome) => Known::Ended(self.outcome(outcome)?),
+                StepState::Executing { .. }
+                | StepState::Retrying { .. }
+                | StepState::Sleeping { .. }
+                | StepState::WaitingForEvent { .. }
+                | StepState::Failing => Known::Open,
+            };
+            history.push(KnownStep { key: step.key, known });
+        }
+        let start = StartRun {
+            run,
+            worker: WorkerId(self.row.script_version.as_str().into()),
+            class_name: self.row.class_name.clone(),
+            workflow_name: self.workflow_name.clone(),
+            instance_id: self.row.id.clone(),
+            created_at: self.row.created_at,
+            params: self.value(Seq(0))?,
+            step_limit: self.instance.limits().steps,
+            history,
+        };
+        let buffered = self.instance.durable().buffered_events();
+        self.values.retain(|seq, _| buffered.contains(seq));
+        self.run = Some(run);
+        self.hearing = Hearing::Nothing;
+        out.begun.push((run, self.row.no));
+        out.commands.push(Command::Start(Box::new(start)));
+        Ok(())
+    }
+
+    /// When to look again: a deadline of the rules, or entries that have waited long enough.
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        if !self.is_busy() {
+            return None;
+        }
+        let flush_at = self.behind_since.map(|since| since.plus(WRITE_BEHIND_MILLIS));
+        [self.instance.next_wake(), flush_at].into_iter().flatten().min()
+    }
+
+    /// What must be written now, if anything.
+    pub(crate) fn take_commit(&mut self, now: Timestamp) -> Option<Commit> {
+        if self.leaving {
+            return None;
+        }
+        let behind = self
+            .behind_since
+            .is_some_and(|since| since.plus(WRITE_BEHIND_MILLIS) <= now);
+        let start = self.next_seq;
+        let waited_for =
+            !self.entries.is_empty() && self.settlements.back().is_some_and(|(seq, _)| *seq > start);
+        if !(behind || waited_for || self.release.is_some() || self.consumed.is_some()) {
+            return None;
+        }
+        self.next_seq = self.end();
+        self.in_flight += 1;
+        self.behind_since = None;
+        self.leaving = self.release.is_some();
+        self.released_at = self.release.map(|release| (self.next_seq, release));
+        let summary = self.instance.summary();
+        Some(Commit {
+            instance: self.row.no,
+            lease: self.lease,
+            next_seq: start,
+            entries: std::mem::take(&mut self.entries),
+            status: summary.status,
+            started_at: summary.started_at,
+            ended_at: summary.ended_at,
+            at: now,
+            consumed: self.consumed.take(),
+            release: self.release.take(),
+            repin: self.repin.take(),
+        })
+    }
+
+    /// The journal is durable up to `end`: what waited for that may happen.
+    pub(crate) fn committed(&mut self, end: Seq, out: &mut Out) -> Vec<Reply> {
+        self.durable_end = end;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.settle(out);
+        let mut replies = Vec::new();
+        while let Some((_, reply)) = self.replies.pop_front_if(|(seq, _)| *seq <= end) {
+            replies.push(reply);
+        }
+        replies
+    }
+
+    /// The release, when the commit up to `end` was the one that carried it.
+    pub(crate) fn released(&self, end: Seq) -> Option<Release> {
+        self.released_at
+            .filter(|(at, _)| *at == end && self.in_flight == 0)
+            .map(|(_, release)| release)
+    }
+
+    /// Tells user code what is durable.
+    pub(crate) fn settle(&mut self, out: &mut Out) {
+        let durable_end = self.durable_end;
+        while let Some((_, command)) = self.settlements.pop_front_if(|(seq, _)| *seq <= durable_end) {
+            out.commands.push(command);
+        }
+    }
+
+    /// The driver is about to be dropped.
+    pub(crate) fn stop(&mut self, out: &mut Out) {
+        self.stop_run(out);
+    }
+}

@@ -2,10 +2,10 @@
 
 use crate::catalog::read_settings;
 use crate::message::{Message, Request};
-use crate::signal::{CreatedHeld, Signal};
+use crate::signal::{Loaded, Signal};
 use crate::{Engine, EngineError, Shared};
 use cairn_core::{
-    Command, Entry, Record, Status, Timestamp, check_addressable_id, check_event_type, check_instance_id,
+    Entry, Limits, Record, Seq, Status, Timestamp, check_addressable_id, check_event_type, check_instance_id,
 };
 use cairn_runtime::Value;
 use cairn_store::{
@@ -37,6 +37,19 @@ pub struct CreatedInstance {
     pub version: String,
     /// The workflow's id.
     pub workflow_id: String,
+}
+
+/// What a client can tell an instance to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Stop once no callback executes.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// End now.
+    Terminate,
+    /// Begin again.
+    Restart,
 }
 
 /// A command that was applied.
@@ -92,7 +105,7 @@ impl Engine {
             .map(|create| self.new_instance(&deployed, create, (trigger, &entry)))
             .collect();
         let new = new?;
-        let settings = read_settings(&deployed.workflow.settings)?;
+        let limits = shared.limits_of(&deployed).await?;
         let node = shared.reserve(new.len());
         let results = match shared.store.create(new.clone(), node).await {
             Ok(results) => results,
@@ -105,7 +118,7 @@ impl Engine {
         };
         let mut created = Vec::with_capacity(results.len());
         for (instance, result) in new.into_iter().zip(results) {
-            created.push(self.created(&deployed, (instance, &entry, settings.steps), (result, node)));
+            created.push(self.created(&deployed, (instance, &entry, &limits), (result, node)));
         }
         if node.is_none() {
             shared.signal(Signal::Due);
@@ -170,7 +183,7 @@ impl Engine {
     fn created(
         &self,
         deployed: &DeployedWorkflow,
-        (instance, entry, steps): (NewInstance, &Entry, Option<u32>),
+        (instance, entry, limits): (NewInstance, &Entry, &Limits),
         (result, node): (Result<(InstanceNo, Option<Lease>), CreateError>, Option<NodeId>),
     ) -> Result<CreatedInstance, EngineError> {
         let workflow = &deployed.workflow;
@@ -181,7 +194,7 @@ impl Engine {
         };
         match result {
             Ok((no, Some(lease))) => {
-                let held = held_instance(workflow, (no, lease), (instance, entry, steps));
+                let held = loaded(workflow, (no, lease), (instance, entry, limits));
                 self.shared.signal(Signal::Created(Box::new(held)));
                 Ok(created)
             }
@@ -250,31 +263,47 @@ impl Engine {
             reason,
         })?;
         let (_, row) = self.instance_row(account, workflow, id).await?;
-        let command = Command::Event {
-            event_type: event_type.into(),
-            bytes: payload.len(),
-        };
-        self.send(&row, &command, Some(payload)).await
+        self.send(
+            &row,
+            Request::Event {
+                event_type: event_type.into(),
+            },
+            Some(payload),
+        )
+        .await
     }
 
-    /// Pauses, resumes, terminates or restarts an instance; returns when it is done.
+    /// Pauses, resumes, terminates or restarts an instance; returns when it is done. A restart takes the latest deployed version.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] when the state of the instance does not allow it.
-    pub async fn command(
+    pub async fn control(
         &self,
         account: &str,
         workflow: &str,
-        (id, command): (&str, Command),
+        (id, control): (&str, Control),
     ) -> Result<CommandDone, EngineError> {
         let (_, row) = self.instance_row(account, workflow, id).await?;
-        self.send(&row, &command, None).await
+        let request = match control {
+            Control::Pause => Request::Pause,
+            Control::Resume => Request::Resume,
+            Control::Terminate => Request::Terminate,
+            Control::Restart => {
+                let deployed = self.deployed(account, workflow).await?;
+                Request::Restart {
+                    version: deployed.workflow.version,
+                    script_version: deployed.script_version,
+                    class_name: deployed.workflow.class_name,
+                }
+            }
+        };
+        self.send(&row, request, None).await
     }
 
     async fn send(
         &self,
         row: &InstanceRow,
-        command: &Command,
+        request: Request,
         payload: Option<Value>,
     ) -> Result<CommandDone, EngineError> {
         let shared = &self.shared;
@@ -283,7 +312,7 @@ impl Engine {
         shared.waiters.lock().insert(token, sender);
         let message = NewMessage {
             instance: row.no,
-            command: Message::new(Request::from(command), shared.node, token).encode(),
+            command: Message::new(request, shared.node, token).encode(),
             payload: payload.map(|payload| payload.as_bytes().clone()),
             limit: shared.settings.inbox_messages,
         };
@@ -322,12 +351,12 @@ impl Engine {
     }
 }
 
-fn held_instance(
+fn loaded(
     workflow: &WorkflowRow,
     (no, lease): (InstanceNo, Lease),
-    (instance, entry, steps): (NewInstance, &Entry, Option<u32>),
-) -> CreatedHeld {
-    CreatedHeld {
+    (instance, entry, limits): (NewInstance, &Entry, &Limits),
+) -> Loaded {
+    Loaded {
         row: InstanceRow {
             no,
             workflow: workflow.no,
@@ -344,12 +373,12 @@ fn held_instance(
             success_retention_millis: instance.success_retention_millis,
             error_retention_millis: instance.error_retention_millis,
         },
-        account: workflow.account.clone(),
         workflow_name: workflow.name.clone(),
-        steps,
+        limits: limits.clone(),
         lease,
-        entry: entry.clone(),
-        params: instance.params,
+        journal: vec![entry.clone()],
+        values: [(Seq(0), instance.params)].into(),
+        inbox: Vec::new(),
     }
 }
 

@@ -5,12 +5,16 @@
 
 mod binding;
 mod catalog;
+mod claims;
 mod clock;
+mod committer;
 mod details;
 mod dispatcher;
 mod driver;
 mod error;
 mod instances;
+mod limits;
+mod maintenance;
 mod message;
 mod script;
 mod settings;
@@ -20,13 +24,13 @@ pub use catalog::{PutWorkflow, UploadedScript, WorkflowDetails};
 pub use clock::{Clock, SystemClock};
 pub use details::{InstanceDetails, Preview, StepOutput};
 pub use error::EngineError;
-pub use instances::{CommandDone, CreateInstance, CreatedInstance};
+pub use instances::{CommandDone, Control, CreateInstance, CreatedInstance};
 pub use script::{EarlierSecrets, ScriptBinding, ScriptMetadata, StoredKind, StoredWorkers, Upload};
 pub use settings::{Settings, WorkflowSettings};
 
 // The words of the crates below that appear in this crate's interface.
 pub use cairn_core::{
-    AttemptView, Command, DurationInput, ErrorInfo, InstanceView, InvalidName, Limits, Rejected, Seq, Status,
+    AttemptView, DurationInput, ErrorInfo, InstanceView, InvalidName, Limits, Rejected, Seq, Status,
     StepConfig, StepDetail, StepKey, StepKind, StepView, Timestamp, check_addressable_id, check_event_type,
     check_instance_id, check_workflow_name, parse_duration,
 };
@@ -78,6 +82,8 @@ struct Shared {
     /// Who waits for the outcome of a message this node has sent, by token.
     waiters: Mutex<HashMap<u64, oneshot::Sender<Result<Status, Rejected>>>>,
     next_token: AtomicU64,
+    /// Limits by workflow version and script version.
+    known_limits: Mutex<HashMap<(String, String), Limits>>,
 }
 
 impl Engine {
@@ -105,6 +111,7 @@ impl Engine {
             held: AtomicUsize::new(0),
             waiters: Mutex::default(),
             next_token: AtomicU64::new(1),
+            known_limits: Mutex::default(),
         });
         dispatcher::start(Arc::clone(&shared), received, reports);
         Ok(Self { shared })

@@ -1,10 +1,8 @@
 //! Commands as they lie in the inbox.
 
-use crate::Status;
-use cairn_core::{Command, Rejected};
+use cairn_core::Command;
 use cairn_store::{NodeId, StoreError};
 use minicbor::{Decode, Encode};
-use tokio::sync::oneshot;
 
 /// A command with the address of who waits for its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -34,12 +32,17 @@ pub(crate) enum Request {
     Resume,
     #[n(3)]
     Terminate,
+    /// With what the instance is pinned to from now on.
     #[n(4)]
-    Restart,
+    Restart {
+        #[n(0)]
+        version: String,
+        #[n(1)]
+        script_version: String,
+        #[n(2)]
+        class_name: String,
+    },
 }
-
-/// Receives what became of a command.
-pub(crate) type OutcomeSender = oneshot::Sender<Result<Status, Rejected>>;
 
 impl Message {
     pub(crate) fn new(request: Request, node: NodeId, token: u64) -> Self {
@@ -68,21 +71,7 @@ impl Request {
             Self::Pause => Command::Pause,
             Self::Resume => Command::Resume,
             Self::Terminate => Command::Terminate,
-            Self::Restart => Command::Restart,
-        }
-    }
-}
-
-impl From<&Command> for Request {
-    fn from(command: &Command) -> Self {
-        match command {
-            Command::Event { event_type, .. } => Self::Event {
-                event_type: event_type.clone(),
-            },
-            Command::Pause => Self::Pause,
-            Command::Resume => Self::Resume,
-            Command::Terminate => Self::Terminate,
-            Command::Restart => Self::Restart,
+            Self::Restart { .. } => Command::Restart,
         }
     }
 }

@@ -1,66 +1,69 @@
 //! What wakes the dispatcher, beside the runtime's reports and its own timers.
 
 use bytes::Bytes;
-use cairn_store::{Claimed, CommitError, InstanceNo, InstanceRow, Lease, StoreError};
+use cairn_core::{Entry, Limits, Seq, Timestamp};
+use cairn_store::{CommitError, InboxMessage, InstanceNo, InstanceRow, Lease, StoreError};
+use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
 /// What wakes the dispatcher.
 pub(crate) enum Signal {
     /// An instance was created and is held by this node.
-    Created(Box<CreatedHeld>),
-    /// Something is due in the store, or has become due earlier than known.
+    Created(Box<Loaded>),
+    /// Something has become due in the store.
     Due,
     /// There is a message for an instance.
     Mail(InstanceNo),
     /// An instance was deleted.
     Deleted(InstanceNo),
-    /// Claims were answered.
+    /// Due instances were claimed.
     Claimed(ClaimAnswer),
+    /// One instance was claimed; none when somebody holds it, or it is gone.
+    ClaimedOne(InstanceNo, Result<Option<Box<Loaded>>, StoreError>),
     /// The inbox of a held instance was read.
-    Inbox(InstanceNo, Result<Vec<cairn_store::InboxMessage>, StoreError>),
-    /// The values that a run needs to start were read.
-    Values(InstanceNo, Result<Vec<(cairn_core::Seq, Bytes)>, StoreError>),
+    Inbox(InstanceNo, Lease, Result<Vec<InboxMessage>, StoreError>),
     /// Commits were answered, in the order they were handed over.
-    Committed(Vec<(InstanceNo, Lease, Result<(), CommitFailure>)>),
+    Committed(Vec<Committed>),
     /// Stop.
     Shutdown(oneshot::Sender<()>),
 }
 
-/// The answer to a claim.
+/// The answer to a claim of what is due.
 pub(crate) struct ClaimAnswer {
     /// What was claimed.
-    pub(crate) result: Result<Vec<Claimed>, StoreError>,
-    /// When the next is due.
-    pub(crate) next_due: Option<cairn_core::Timestamp>,
-    /// What kind of claim it answers.
-    pub(crate) kind: ClaimKind,
+    pub(crate) result: Result<Vec<Loaded>, StoreError>,
+    /// When the next is due, as of after the claim.
+    pub(crate) next_due: Option<Timestamp>,
 }
 
-/// What kind of claim is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClaimKind {
-    /// Whatever is due, up to this many.
-    Due(usize),
-    /// One instance, for its mail.
-    One(InstanceNo),
+/// What became of a commit.
+pub(crate) struct Committed {
+    pub(crate) instance: InstanceNo,
+    pub(crate) lease: Lease,
+    /// The end of the journal after it.
+    pub(crate) end: Seq,
+    pub(crate) result: Result<(), CommitFailure>,
 }
 
 /// Why a commit was not kept.
-#[derive(Debug)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum CommitFailure {
     /// Fenced: somebody else goes on.
-    Commit(CommitError),
+    #[error(transparent)]
+    Fenced(#[from] CommitError),
     /// The store failed: this node claims the instance again.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// A new instance in this node's hands.
-pub(crate) struct CreatedHeld {
+/// An instance in this node's hands, with all a driver needs.
+pub(crate) struct Loaded {
     pub(crate) row: InstanceRow,
-    pub(crate) account: String,
     pub(crate) workflow_name: String,
-    pub(crate) steps: Option<u32>,
+    pub(crate) limits: Limits,
     pub(crate) lease: Lease,
-    pub(crate) entry: cairn_core::Entry,
-    pub(crate) params: Bytes,
+    pub(crate) journal: Vec<Entry>,
+    /// The values the journal carries.
+    pub(crate) values: BTreeMap<Seq, Bytes>,
+    pub(crate) inbox: Vec<InboxMessage>,
 }

@@ -87,65 +87,8 @@ impl Instance {
     }
 
     fn start_step(&mut self, turn: &mut Turn<'_>, call: &StepCall) -> Result<(), ErrorInfo> {
-        let (name, count) = (&call.key.name, call.key.count);
-        if check_step_name(name).is_err() {
-            return Err(ErrorInfo::fatal(format!(
-                "Step name \"{name}\" exceeds max length (256 chars) or invalid characters found"
-            )));
-        }
-        let fits = match &call.request {
-            CallRequest::Do { .. } => call.key.kind == StepKind::Do,
-            CallRequest::Sleep { .. } | CallRequest::SleepUntil { .. } => call.key.kind == StepKind::Sleep,
-            CallRequest::WaitForEvent { .. } => call.key.kind == StepKind::WaitForEvent,
-        };
-        if !fits {
-            return Err(ErrorInfo::internal(
-                "the kind of this step call is not that of its key",
-            ));
-        }
         let step = StepNo(u32::try_from(self.durable.steps().len()).unwrap_or(u32::MAX));
-        let name = name.clone();
-        let record = match &call.request {
-            CallRequest::Do { config, .. } => {
-                let config = self.resolve(&name, config.as_ref())?;
-                Record::StepStarted {
-                    step,
-                    name,
-                    count,
-                    config,
-                }
-            }
-            CallRequest::Sleep { duration } => {
-                let until = self.sleep_end(turn.now, duration)?;
-                Record::SleepStarted {
-                    step,
-                    name,
-                    count,
-                    until,
-                }
-            }
-            CallRequest::SleepUntil { millis } => {
-                let until = self.sleep_until(turn.now, *millis)?;
-                Record::SleepStarted {
-                    step,
-                    name,
-                    count,
-                    until,
-                }
-            }
-            CallRequest::WaitForEvent { event_type, timeout } => {
-                let timeout_millis = self.wait_timeout(event_type, timeout.as_ref())?;
-                let deadline = turn.now.plus(timeout_millis);
-                Record::WaitStarted {
-                    step,
-                    name,
-                    count,
-                    event_type: event_type.clone(),
-                    deadline,
-                    timeout_millis,
-                }
-            }
-        };
+        let record = self.first_entry(turn.now, step, call)?;
         self.push(turn, record);
         if let Some(run) = &mut self.run {
             run.know(step, call.call);
@@ -172,6 +115,47 @@ impl Instance {
             CallRequest::WaitForEvent { .. } => self.deliver_events(turn),
         }
         Ok(())
+    }
+
+    /// The entry a new step starts with, or what is wrong with the call.
+    fn first_entry(&self, now: Timestamp, step: StepNo, call: &StepCall) -> Result<Record, ErrorInfo> {
+        check_key(call)?;
+        let (name, count) = (call.key.name.clone(), call.key.count);
+        Ok(match &call.request {
+            CallRequest::Do { config, .. } => {
+                let config = self.resolve(&name, config.as_ref())?;
+                Record::StepStarted {
+                    step,
+                    name,
+                    count,
+                    config,
+                }
+            }
+            CallRequest::Sleep { duration } => Record::SleepStarted {
+                step,
+                name,
+                count,
+                until: self.sleep_end(now, duration)?,
+            },
+            CallRequest::SleepUntil { millis } => Record::SleepStarted {
+                step,
+                name,
+                count,
+                until: self.sleep_until(now, *millis)?,
+            },
+            CallRequest::WaitForEvent { event_type, timeout } => {
+                let timeout_millis = self.wait_timeout(event_type, timeout.as_ref())?;
+                let deadline = now.plus(timeout_millis);
+                Record::WaitStarted {
+                    step,
+                    name,
+                    count,
+                    event_type: event_type.clone(),
+                    deadline,
+                    timeout_millis,
+                }
+            }
+        })
     }
 
     /// The configuration to keep: none for the defaults.
@@ -424,6 +408,25 @@ impl Instance {
     pub(super) fn open_steps(&self) -> Vec<StepNo> {
         self.durable.open.iter().copied().collect()
     }
+}
+
+fn check_key(call: &StepCall) -> Result<(), ErrorInfo> {
+    let name = &call.key.name;
+    if check_step_name(name).is_err() {
+        let text = format!("Step name \"{name}\" exceeds max length (256 chars) or invalid characters found");
+        return Err(ErrorInfo::fatal(text));
+    }
+    let kind = match &call.request {
+        CallRequest::Do { .. } => StepKind::Do,
+        CallRequest::Sleep { .. } | CallRequest::SleepUntil { .. } => StepKind::Sleep,
+        CallRequest::WaitForEvent { .. } => StepKind::WaitForEvent,
+    };
+    if kind != call.key.kind {
+        return Err(ErrorInfo::internal(
+            "the kind of this step call is not that of its key",
+        ));
+    }
+    Ok(())
 }
 
 fn size_text(bytes: usize) -> String {

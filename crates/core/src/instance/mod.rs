@@ -77,6 +77,11 @@ impl Instance {
         &self.durable
     }
 
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// Whether user code is running, as far as the rules know.
     pub fn has_run(&self) -> bool {
         self.run.is_some()

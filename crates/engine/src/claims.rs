@@ -1,0 +1,140 @@
+//! Takes up instances from the store and makes them ready to be driven.
+
+use crate::instances::corrupt;
+use crate::signal::{ClaimAnswer, Loaded, Signal};
+use crate::{EngineError, Shared};
+use bytes::Bytes;
+use cairn_core::{Entry, Seq};
+use cairn_store::{
+    Claim, Claimed, Commit, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, Payload, Release,
+    StoreError,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How long an instance that cannot be read is left alone, milliseconds.
+const SET_ASIDE_MILLIS: u64 = 60_000;
+
+/// Claims what is due, up to `limit`, and answers with [`Signal::Claimed`].
+pub(crate) fn claim_due(shared: &Arc<Shared>, limit: usize) {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let claim = Claim {
+            node: shared.node,
+            now: shared.clock.now(),
+            limit,
+        };
+        let result = match shared.store.claim(claim).await {
+            Ok(claimed) => Ok(load_all(&shared, claimed).await),
+            Err(error) => Err(error),
+        };
+        let next_due = shared.store.next_due().await.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot see what is due next; looking again soon");
+            Some(shared.clock.now().plus(1_000))
+        });
+        shared.signal(Signal::Claimed(ClaimAnswer { result, next_due }));
+    });
+}
+
+/// Claims one instance and answers with [`Signal::ClaimedOne`].
+pub(crate) fn claim_one(shared: &Arc<Shared>, instance: InstanceNo) {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let result = match shared.store.claim_one(shared.node, instance).await {
+            Ok(Some(claimed)) => Ok(load_all(&shared, vec![claimed]).await.pop().map(Box::new)),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        shared.signal(Signal::ClaimedOne(instance, result));
+    });
+}
+
+/// Reads the inbox of a held instance and answers with [`Signal::Inbox`].
+pub(crate) fn read_inbox(shared: &Arc<Shared>, (instance, lease): (InstanceNo, Lease), after: InboxNo) {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let messages = shared.store.inbox(instance, after).await;
+        shared.signal(Signal::Inbox(instance, lease, messages));
+    });
+}
+
+async fn load_all(shared: &Shared, claimed: Vec<Claimed>) -> Vec<Loaded> {
+    let mut loaded = Vec::with_capacity(claimed.len());
+    for claimed in claimed {
+        let (row, lease, end) = (
+            claimed.row.clone(),
+            claimed.lease,
+            Seq(claimed.journal.len() as u64),
+        );
+        match load(shared, claimed).await {
+            Ok(ready) => loaded.push(ready),
+            Err(error) => {
+                tracing::error!(%error, instance = row.id, "an instance cannot be taken up; it is tried again in a minute");
+                set_aside(shared, &row, (lease, end)).await;
+            }
+        }
+    }
+    loaded
+}
+
+async fn load(shared: &Shared, claimed: Claimed) -> Result<Loaded, EngineError> {
+    let limits = shared.limits_of_row(&claimed.row).await?;
+    let mut journal = Vec::with_capacity(claimed.journal.len());
+    let mut values = BTreeMap::new();
+    for line in claimed.journal {
+        journal.push(Entry::decode(&line.entry).map_err(|error| corrupt("journal", error))?);
+        if let Some(value) = value(shared, claimed.row.no, &line).await? {
+            values.insert(line.seq, value);
+        }
+    }
+    Ok(Loaded {
+        row: claimed.row,
+        workflow_name: claimed.workflow_name,
+        limits,
+        lease: claimed.lease,
+        journal,
+        values,
+        inbox: claimed.inbox,
+    })
+}
+
+async fn value(
+    shared: &Shared,
+    instance: InstanceNo,
+    line: &JournalEntry,
+) -> Result<Option<Bytes>, StoreError> {
+    match &line.payload {
+        None => Ok(None),
+        Some(Payload::Inline(bytes)) => Ok(Some(bytes.clone())),
+        Some(Payload::Apart { .. }) => match shared.store.payload(instance, line.seq).await? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(StoreError::Corrupt(format!(
+                "the value at {} is missing",
+                Seq(line.seq.0).0
+            ))),
+        },
+    }
+}
+
+/// Gives back an instance that cannot be read, without changing anything but when it is due.
+async fn set_aside(shared: &Shared, row: &InstanceRow, (lease, end): (Lease, Seq)) {
+    let now = shared.clock.now();
+    let commit = Commit {
+        instance: row.no,
+        lease,
+        next_seq: end,
+        entries: Vec::new(),
+        status: row.status,
+        started_at: row.started_at,
+        ended_at: row.ended_at,
+        at: now,
+        consumed: None,
+        release: Some(Release {
+            wake_at: Some(now.plus(SET_ASIDE_MILLIS)),
+        }),
+        repin: None,
+    };
+    if let Err(error) = shared.store.commit(vec![commit]).await {
+        tracing::error!(%error, "an unreadable instance could not be given back; the next start takes it up");
+    }
+}

@@ -1,0 +1,46 @@
+//! Housekeeping: the node's lease, and instances whose retention is over.
+
+use crate::Shared;
+use crate::signal::Signal;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Finished instances removed by one write: few, so that the writer is never busy with them for long.
+const EXPIRE_BATCH: usize = 200;
+const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+
+/// Starts the housekeeping; it ends with the server's runtime.
+pub(crate) fn start(shared: &Arc<Shared>) {
+    tokio::spawn(renew(Arc::clone(shared)));
+    tokio::spawn(expire(Arc::clone(shared)));
+}
+
+async fn renew(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(Duration::from_millis(shared.settings.lease_millis / 3));
+    loop {
+        interval.tick().await;
+        let until = shared.clock.now().plus(shared.settings.lease_millis);
+        if let Err(error) = shared.store.renew(shared.node, until).await {
+            tracing::error!(%error, "the lease of this node could not be extended");
+        }
+        // Other nodes may have made something due, or have gone.
+        shared.signal(Signal::Due);
+    }
+}
+
+async fn expire(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(EXPIRE_EVERY);
+    loop {
+        interval.tick().await;
+        loop {
+            match shared.store.expire(shared.clock.now(), EXPIRE_BATCH).await {
+                Ok(EXPIRE_BATCH..) => tokio::task::yield_now().await,
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::error!(%error, "instances whose retention is over could not be removed");
+                    break;
+                }
+            }
+        }
+    }
+}
