@@ -6,23 +6,38 @@
 
 mod binding;
 mod command;
+mod frame;
 mod report;
 pub mod value;
 mod worker;
+pub mod workerd;
 
 pub use binding::{BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions};
 pub use command::{Command, Known, KnownStep, Outcome, StartRun};
 pub use report::{Report, ReportKind, Reports};
-pub use value::Value;
+pub use value::{CorruptValue, Value};
 pub use worker::{Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec};
+
+use async_trait::async_trait;
+use std::sync::Arc;
 
 /// One run of one instance on one process; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u64);
 
 /// Something that runs user code.
+#[async_trait]
 pub trait Runtime: Send + Sync + 'static {
     /// Hands over commands, in order. Never blocks and never fails: what cannot be done comes back as
     /// [`ReportKind::Lost`].
     fn perform(&self, commands: Vec<Command>);
+
+    /// Starts a Worker version to see whether it runs, before anything is stored. It may be left running for use.
+    ///
+    /// # Errors
+    /// [`WorkerError::Code`] with what is wrong with the code, [`WorkerError::Process`] when it cannot be tried now.
+    async fn check(&self, worker: Arc<WorkerSpec>) -> Result<Checked, WorkerError>;
+
+    /// Stops the process of a version that nothing needs any more (a refused upload, a deleted script).
+    fn retire(&self, worker: &WorkerId);
 }

@@ -1,0 +1,70 @@
+// Errors across the step boundary, which is an RPC boundary in production: built-in classes keep their class, other
+// names are folded into the message, stacks are lost.
+
+import {
+  builtInErrors,
+  create,
+  defineProperty,
+  DOMExceptionRef,
+  ErrorRef,
+  OwnWeakMap,
+  startsWith,
+  text,
+  TypeErrorRef,
+} from './primordials.js';
+
+// DOM exceptions keep their class as well.
+const domNames = create(null);
+for (const name of ['DataCloneError', 'AbortError', 'TimeoutError', 'OperationError', 'NotSupportedError']) {
+  domNames[name] = 1;
+}
+
+// Errors that the shim has thrown into user code, and the call each belongs to.
+const thrownByCall = new OwnWeakMap();
+
+export const callOf = (error) =>
+  (typeof error === 'object' && error !== null && thrownByCall.get(error)) || null;
+
+const property = (error, name) => {
+  try {
+    const value = error[name];
+    return value === undefined ? '' : text(value);
+  } catch {
+    return '';
+  }
+};
+
+// `[name, message]` of anything thrown.
+export function describe(error) {
+  if (!(error instanceof ErrorRef)) return ['Error', text(error)];
+  const name = property(error, 'name');
+  const message = property(error, 'message');
+  if (builtInErrors[name] !== undefined || name === 'NonRetryableError') return [name, message];
+  if (error instanceof DOMExceptionRef && domNames[name] === 1) return [name, message];
+  return ['Error', name === '' ? message : message === '' ? name : `${name}: ${message}`];
+}
+
+// The error that user code sees for a recorded one. Its stack says nothing of the shim.
+export function revive([name, message], call) {
+  let error;
+  if (domNames[name] === 1) error = new DOMExceptionRef(message, name);
+  else if (name === 'AggregateError') error = new builtInErrors.AggregateError([], message);
+  else if (builtInErrors[name] !== undefined) error = new builtInErrors[name](message);
+  else error = new ErrorRef(message === '' ? name : `${name}: ${message}`);
+  hideStack(error);
+  if (call !== undefined) thrownByCall.set(error, call);
+  return error;
+}
+
+export function hideStack(error) {
+  const { name, message } = error;
+  const value = message === '' ? name : `${name}: ${message}`;
+  defineProperty(error, 'stack', { value, configurable: true, writable: true, enumerable: false });
+  return error;
+}
+
+export const isNonRetryable = ([name, message]) =>
+  name === 'NonRetryableError' || startsWith(message, 'NonRetryableError');
+
+export const fatal = (message) => revive(['WorkflowFatalError', message]);
+export const typeError = (message) => hideStack(new TypeErrorRef(message));

@@ -1,0 +1,313 @@
+// The `step` object of a run and the calls made on it (behaviour §3).
+
+import { millisOf, number, readConfig } from './config.js';
+import { describe, fatal, isNonRetryable, revive, typeError } from './errors.js';
+import {
+  charCode,
+  clearTimeout,
+  create,
+  DateRef,
+  dateTime,
+  isFinite,
+  parse,
+  PromiseRef,
+  queueMicrotask,
+  quote,
+  setTimeout,
+  stringify,
+  text,
+} from './primordials.js';
+import { current, enter } from './scope.js';
+import { decode, encode, Unserialisable } from './value.js';
+
+const DELAY_MILLIS = 5_000;
+const LONGEST_NAME = 256;
+// Larger results could not be sent; the limit that users meet is far below.
+const LARGEST_BODY = 32 * 1024 * 1024;
+
+const isOrdinaryName = (name) => {
+  if (name.length > LONGEST_NAME) return false;
+  for (let i = 0; i < name.length; i++) {
+    if (charCode(name, i) < 0x20) return false;
+  }
+  return true;
+};
+
+// One call of a step function, from its start to its settlement.
+class Call {
+  callback = null;
+  config = null;
+  attempt = 0;
+  form = null;
+  body = null;
+  settled = false;
+
+  constructor(run, kind, name) {
+    this.run = run;
+    this.id = ++run.calls;
+    this.kind = kind;
+    this.name = text(name);
+    this.count = run.count(kind, this.name);
+    const scope = current();
+    this.parent = scope !== undefined && scope.run === run && scope.call !== null ? scope.call.id : 0;
+    this.promise = new PromiseRef((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+
+  // Whether the outcome is known from an earlier run; if so, the call has settled.
+  recall() {
+    const known = this.run.recall(this.kind, this.name, this.count);
+    if (known === undefined || known[3] === 'open') return known;
+    this.settle(known[3], known, 4);
+    return known;
+  }
+
+  // Announces the call and waits for its outcome.
+  open(rest) {
+    this.run.open.set(this.id, this);
+    this.run.post(
+      `["${this.kind}",${this.run.id},${this.id},${this.parent},${stringify(this.name)},${this.count},${rest}]`,
+    );
+  }
+
+  // `message[at]` is the first element of the outcome.
+  settle(how, message, at) {
+    this.settled = true;
+    this.run.open.delete(this.id);
+    switch (how) {
+      case 'stored':
+        this.resolve(decode(this.form, parse(this.body)));
+        break;
+      case 'value':
+        this.resolve(decode(message[at], message[at + 1]));
+        break;
+      case 'slept':
+        this.resolve(undefined);
+        break;
+      case 'event':
+        this.resolve({
+          payload: decode(message[at + 2], message[at + 3]),
+          timestamp: new DateRef(message[at + 1]),
+          type: message[at],
+        });
+        break;
+      case 'failed':
+        this.reject(revive(message[at], this));
+        break;
+      default:
+        throw typeError(`an outcome of an unknown kind: ${how}`);
+    }
+    this.callback = this.body = null;
+  }
+
+  context(attempt) {
+    const { retries, timeout } = this.config;
+    return {
+      step: { name: this.name, count: this.count },
+      attempt,
+      config: { retries: { ...retries }, timeout },
+    };
+  }
+
+  // Executes the callback and reports what came of it.
+  async execute(attempt) {
+    this.attempt = attempt;
+    this.body = null;
+    let thrown;
+    try {
+      const value = await enter({ run: this.run, call: this }, this.callback, this.context(attempt));
+      this.report(attempt, value);
+      return;
+    } catch (error) {
+      thrown = error;
+    }
+    if (thrown instanceof Unserialisable) {
+      this.run.raise(['WorkflowFatalError', this.unserialisable(thrown)], this);
+      return;
+    }
+    const error = describe(thrown);
+    const delay = await this.delay(attempt, error);
+    if (this.isLive()) {
+      this.run.post(`["threw",${this.run.id},${this.id},${attempt},${stringify(error)},${delay}]`);
+    }
+  }
+
+  isLive() {
+    return !this.settled && !this.run.ended;
+  }
+
+  report(attempt, value) {
+    if (!this.isLive()) return;
+    const [form, body] = encode(value);
+    if (body.length > LARGEST_BODY) {
+      const message = `Step ${this.name}-${this.count} output is too large: ${body.length} characters.`;
+      this.run.post(
+        `["threw",${this.run.id},${this.id},${attempt},${stringify(['WorkflowInternalError', message])},null]`,
+      );
+      return;
+    }
+    if (attempt === this.attempt) {
+      this.form = form;
+      this.body = body;
+    }
+    this.run.post(`["done",${this.run.id},${this.id},${attempt},"${form}",${body}]`);
+  }
+
+  unserialisable({ reason }) {
+    if (reason === 'stream') {
+      return (
+        `The execution of the Workflow instance was terminated, as the step "${this.name}" returned a ReadableStream, ` +
+        'which this version of Cairn cannot store. Return its content, such as a string or an ArrayBuffer, instead.'
+      );
+    }
+    return (
+      `The execution of the Workflow instance was terminated, as the step "${this.name}" ` +
+      'returned a value which is not serialisable'
+    );
+  }
+
+  // What the delay function says: `null`, `[1,millis]` or `[0,error]`.
+  async delay(attempt, error) {
+    const { delay, limit } = this.config;
+    if (delay === undefined || attempt > limit || isNonRetryable(error)) return 'null';
+    const step = `The delay function for step "${this.name}-${this.count}"`;
+    const fail = (message) => `[0,${stringify(['NonRetryableDelayError', `${step} ${message}`])}]`;
+    let timer;
+    const late = new PromiseRef((resolve) => {
+      timer = setTimeout(resolve, DELAY_MILLIS, LATE);
+    });
+    const input = { ctx: this.context(attempt), error: revive(error) };
+    const asked = ask({ run: this.run, call: this }, delay, input);
+    const answer = await first(asked, late);
+    clearTimeout(timer);
+    if (answer === LATE) return fail('did not return within 5 seconds');
+    if (answer.error !== undefined) return fail(`threw an error: ${describe(answer.error.thrown)[1]}`);
+    const millis = millisOf(answer.value);
+    if (isFinite(millis) && millis >= 0) return `[1,${stringify(millis - (millis % 1))}]`;
+    return fail(
+      'returned an invalid delay value (expected a number of ms or a duration string like "30 seconds")',
+    );
+  }
+}
+
+const LATE = { __proto__: null };
+
+async function ask(scope, delay, input) {
+  try {
+    return { value: await enter(scope, delay, input) };
+  } catch (thrown) {
+    return { error: { thrown } };
+  }
+}
+
+// The value of the promise that settles first. Neither ever rejects.
+const first = (a, b) =>
+  new PromiseRef((resolve) => {
+    const take = async (promise) => resolve(await promise);
+    take(a);
+    take(b);
+  });
+
+const rejected = (error) =>
+  new PromiseRef((_, reject) => {
+    reject(error);
+  });
+
+const never = () => new PromiseRef(() => {});
+
+function stepDo(run, args) {
+  const [name] = args;
+  const at = typeof args[1] === 'function' ? 1 : 2;
+  const callback = args[at];
+  if (typeof callback !== 'function') return rejected(fatal(`Step "${text(name)}" requires a callback function`));
+  const problem = checkRollback(run, name, args[at + 1]);
+  if (problem !== null) return rejected(problem);
+  const call = new Call(run, 'do', name);
+  const config = readConfig(at === 1 ? undefined : args[1]);
+  const inLimit = ++run.steps <= run.limit;
+  call.callback = callback;
+  call.config = config;
+  const known = call.recall();
+  if (call.settled) return call.promise;
+  const executing =
+    known === undefined && !run.held && inLimit && config.ordinary && (call.count > 1 || isOrdinaryName(call.name));
+  call.open(`${config.wire},${executing ? 1 : 0}`);
+  if (executing) {
+    queueMicrotask(() => {
+      call.execute(1);
+    });
+  }
+  return call.promise;
+}
+
+// Rollback handlers are accepted, and said not to be run.
+function checkRollback(run, name, options) {
+  if (options === undefined) return null;
+  if (typeof options !== 'object' || options === null) {
+    return fatal(`Rollback options for "${text(name)}" must be an object`);
+  }
+  if (options.rollback !== undefined && typeof options.rollback !== 'function') {
+    return fatal(`Rollback for "${text(name)}" must be a function`);
+  }
+  if (options.rollback !== undefined && !run.warned) {
+    run.warned = true;
+    run.log(null, 'warn', `this version of Cairn does not run rollback handlers; step "${text(name)}" has one`);
+  }
+  return null;
+}
+
+function simple(run, kind, name, rest) {
+  const call = new Call(run, kind, name);
+  call.recall();
+  if (!call.settled) call.open(rest);
+  return call.promise;
+}
+
+const duration = (value) => (typeof value === 'number' ? number(value) : quote(value));
+
+// Sleeps of both kinds share their counter.
+const sleep = (run, name, value) => simple(run, 'sleep', name, duration(value));
+
+function sleepUntil(run, name, value) {
+  const time = value instanceof DateRef ? dateTime(value) : value;
+  const rest = typeof time === 'number' && isFinite(time) ? stringify(time) : 'null';
+  return simple(run, 'until', name, rest);
+}
+
+function waitForEvent(run, name, options) {
+  if (typeof options !== 'object' || options === null) {
+    return rejected(typeError(`step.waitForEvent("${text(name)}") needs an object with the type of the event`));
+  }
+  const { type, timeout } = options;
+  return simple(run, 'wait', name, `${quote(type)},${timeout === undefined ? 'null' : duration(timeout)}`);
+}
+
+// In production `step` is a stub: whatever is asked of it is a function.
+const anything = new Proxy(create(null), {
+  get(_, name) {
+    if (typeof name !== 'string' || name === 'then' || name === 'toJSON') return undefined;
+    return () => rejected(typeError(`The RPC receiver does not implement the method "${name}".`));
+  },
+});
+
+export function newStep(run) {
+  const guard =
+    (method) =>
+    (...args) => {
+      if (run.ended) return never();
+      try {
+        return method(...args);
+      } catch (error) {
+        return rejected(error);
+      }
+    };
+  return {
+    __proto__: anything,
+    do: guard((...args) => stepDo(run, args)),
+    sleep: guard((name, value) => sleep(run, name, value)),
+    sleepUntil: guard((name, value) => sleepUntil(run, name, value)),
+    waitForEvent: guard((name, options) => waitForEvent(run, name, options)),
+  };
+}

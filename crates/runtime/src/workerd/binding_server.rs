@@ -1,0 +1,271 @@
+//! Serves the workflow bindings of one process: HTTP on a unix socket that only its internal Worker (`js/sys.js`) talks to.
+//!
+//! The account comes from the process, and the workflow must be one that its Worker binds: what the request says of it is
+//! checked, not believed.
+
+use super::supervisor::Shared;
+use crate::{
+    Binding, BindingCall, BindingError, BindingMethod, BindingReply, CreateOptions, Value, WorkerError,
+    WorkerSpec,
+};
+use bytes::Bytes;
+use cairn_core::{DurationInput, parse_duration};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Bytes of the largest request.
+const LARGEST_REQUEST: usize = 64 << 20;
+
+/// The server of one process; ends when dropped.
+#[derive(Debug)]
+pub(super) struct BindingServer(JoinHandle<()>);
+
+impl Drop for BindingServer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Service {
+    shared: Arc<Shared>,
+    account: String,
+    workflows: BTreeSet<String>,
+}
+
+impl BindingServer {
+    /// Listens on `path`, for the Worker `spec`.
+    ///
+    /// # Errors
+    /// [`WorkerError::Process`] where the socket cannot be made.
+    pub(super) fn start(path: &Path, shared: Arc<Shared>, spec: &WorkerSpec) -> Result<Self, WorkerError> {
+        let listener = UnixListener::bind(path).map_err(|error| {
+            WorkerError::Process(format!(
+                "the socket {} could not be made: {error}",
+                path.display()
+            ))
+        })?;
+        let bound = spec.bindings.iter().filter_map(|binding| match binding {
+            Binding::Workflow { workflow_name, .. } => Some(workflow_name.clone()),
+            Binding::Text { .. } | Binding::Json { .. } | Binding::Data { .. } | Binding::Wasm { .. } => None,
+        });
+        let service = Arc::new(Service {
+            shared,
+            account: spec.account.clone(),
+            workflows: bound.collect(),
+        });
+        Ok(Self(tokio::spawn(accept(listener, service))))
+    }
+}
+
+async fn accept(listener: UnixListener, service: Arc<Service>) {
+    // Connections end with the server.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve(stream, Arc::clone(&service)));
+                }
+                Err(error) => tracing::warn!(%error, "a call on a workflow binding could not be accepted"),
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: UnixStream, service: Arc<Service>) {
+    let answer = service_fn(|request| answer(request, Arc::clone(&service)));
+    let served = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection of a workflow binding broke");
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    service: Arc<Service>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let reply = match service.call(request).await {
+        Ok(reply) => reply_text(&reply),
+        Err(error) => serde_json::json!({ "error": error.message }).to_string(),
+    };
+    Ok(Response::new(Full::new(reply.into())))
+}
+
+fn refuse(message: impl Into<String>) -> BindingError {
+    BindingError {
+        message: message.into(),
+    }
+}
+
+impl Service {
+    async fn call(&self, request: Request<Incoming>) -> Result<BindingReply, BindingError> {
+        if request.method() != Method::POST {
+            return Err(refuse("(body) a call is a POST"));
+        }
+        let body = Limited::new(request.into_body(), LARGEST_REQUEST).collect().await;
+        let body = body
+            .map_err(|error| refuse(format!("(body) the call could not be read: {error}")))?
+            .to_bytes();
+        let asked: Asked<'_> = serde_json::from_slice(&body)
+            .map_err(|error| refuse(format!("(body) the call is malformed: {error}")))?;
+        if !self.workflows.contains(&asked.workflow) {
+            return Err(refuse(format!(
+                "(workflow.not_found) no binding to workflow \"{}\"",
+                asked.workflow
+            )));
+        }
+        let Some(host) = self.shared.bindings.get() else {
+            return Err(refuse("(internal) cairn is still starting; try again"));
+        };
+        let (account, workflow) = (self.account.clone(), asked.workflow.clone());
+        host.call(BindingCall {
+            account,
+            workflow,
+            method: asked.method()?,
+        })
+        .await
+    }
+}
+
+/// A call as `js/sys.js` writes it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked<'a> {
+    workflow: String,
+    method: String,
+    id: Option<String>,
+    #[serde(borrow)]
+    options: Option<Vec<OptionsWire<'a>>>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    #[serde(borrow)]
+    payload: Option<(&'a str, &'a RawValue)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct OptionsWire<'a> {
+    id: Option<String>,
+    #[serde(borrow)]
+    params: Option<(&'a str, &'a RawValue)>,
+    success_retention: Option<DurationWire>,
+    error_retention: Option<DurationWire>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum DurationWire {
+    Millis(f64),
+    Text(String),
+}
+
+impl Asked<'_> {
+    fn method(self) -> Result<BindingMethod, BindingError> {
+        let missing = |what: &str| refuse(format!("(body) the call has no {what}"));
+        let id = self.id.ok_or_else(|| missing("id"));
+        let options = self.options.ok_or_else(|| missing("options"));
+        Ok(match self.method.as_str() {
+            "get" => BindingMethod::Get { id: id? },
+            "create" => BindingMethod::Create(single(options?)?),
+            "createBatch" => BindingMethod::CreateBatch(
+                options?
+                    .into_iter()
+                    .map(OptionsWire::read)
+                    .collect::<Result<_, _>>()?,
+            ),
+            "status" => BindingMethod::Status { id: id? },
+            "pause" => BindingMethod::Pause { id: id? },
+            "resume" => BindingMethod::Resume { id: id? },
+            "terminate" => BindingMethod::Terminate { id: id? },
+            "restart" => BindingMethod::Restart { id: id? },
+            "delete" => BindingMethod::Delete { id: id? },
+            "sendEvent" => BindingMethod::SendEvent {
+                id: id?,
+                event_type: self.event_type.ok_or_else(|| missing("type"))?,
+                payload: read_value(self.payload.ok_or_else(|| missing("payload"))?)?,
+            },
+            other => return Err(refuse(format!("(body) there is no method \"{other}\""))),
+        })
+    }
+}
+
+fn single(options: Vec<OptionsWire<'_>>) -> Result<CreateOptions, BindingError> {
+    let mut options = options.into_iter();
+    match (options.next(), options.next()) {
+        (Some(one), None) => one.read(),
+        _ => Err(refuse("(body) create makes one instance")),
+    }
+}
+
+impl OptionsWire<'_> {
+    fn read(self) -> Result<CreateOptions, BindingError> {
+        Ok(CreateOptions {
+            id: self.id,
+            params: self.params.map(read_value).transpose()?,
+            success_retention_millis: self.success_retention.map(DurationWire::millis).transpose()?,
+            error_retention_millis: self.error_retention.map(DurationWire::millis).transpose()?,
+        })
+    }
+}
+
+impl DurationWire {
+    fn millis(self) -> Result<u64, BindingError> {
+        let duration = match self {
+            Self::Millis(millis) => DurationInput::Millis(millis),
+            Self::Text(text) => DurationInput::Text(text),
+        };
+        let millis = parse_duration(&duration)
+            .ok()
+            .and_then(|millis| u64::try_from(millis).ok());
+        millis.ok_or_else(|| {
+            refuse(
+                "(body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second, \
+                 minute, hour, day, week, month or year",
+            )
+        })
+    }
+}
+
+fn read_value((form, body): (&str, &RawValue)) -> Result<Value, BindingError> {
+    Value::from_frame(form, body).map_err(|error| refuse(format!("(body) {error}")))
+}
+
+fn reply_text(reply: &BindingReply) -> String {
+    match reply {
+        BindingReply::Done => "{}".into(),
+        BindingReply::Ids(ids) => serde_json::json!({ "ids": ids }).to_string(),
+        BindingReply::Status {
+            status,
+            error,
+            output,
+        } => {
+            let mut text = format!("{{\"status\":\"{}\"", status.as_str());
+            if let Some(error) = error {
+                let error = serde_json::json!({ "name": error.name, "message": error.message });
+                text.push_str(&format!(",\"error\":{error}"));
+            }
+            if let Some(output) = output {
+                let (form, body) = output.parts();
+                // A value is checked to be UTF-8 when it is made.
+                let body = std::str::from_utf8(body).unwrap_or("null");
+                text.push_str(&format!(",\"output\":[\"{}\",{body}]", char::from(form)));
+            }
+            text.push('}');
+            text
+        }
+    }
+}

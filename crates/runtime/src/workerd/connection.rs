@@ -1,0 +1,346 @@
+//! The WebSocket to one process: frames out in batches, frames in checked against the runs that were started on it.
+
+use super::supervisor::Routes;
+use crate::frame::{FrameWriter, LARGEST_MESSAGE, Level, Log, Message as In, ProtocolError, decode, ping};
+use crate::{Checked, Command, Report, ReportKind, Reports, RunId};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8Bytes};
+
+type Socket = WebSocketStream<UnixStream>;
+
+/// Bytes of the largest frame that is read: a full frame and one message, in UTF-8.
+const LARGEST_FRAME: usize = 4 * LARGEST_MESSAGE;
+
+/// What is to be written.
+#[derive(Debug)]
+pub(super) enum Out {
+    Commands(Vec<Command>),
+    Ping(u64),
+}
+
+/// The runs on a connection.
+#[derive(Debug)]
+pub(super) struct Runs(Mutex<RunTable>);
+
+#[derive(Debug)]
+struct RunTable {
+    live: HashMap<RunId, RunName>,
+    /// Runs that were told to stop, with the number of the next ping: what they reported before they knew is void.
+    stopped: HashMap<RunId, u64>,
+    next_ping: u64,
+    heard_at: Instant,
+}
+
+/// What a run is called in the log.
+#[derive(Debug)]
+struct RunName {
+    workflow: String,
+    instance: String,
+}
+
+impl Runs {
+    fn new() -> Self {
+        let (live, stopped) = (HashMap::new(), HashMap::new());
+        Self(Mutex::new(RunTable {
+            live,
+            stopped,
+            next_ping: 1,
+            heard_at: Instant::now(),
+        }))
+    }
+
+    /// Notes what commands do to runs, before they are sent.
+    pub(super) fn expect(&self, commands: &[Command]) {
+        let mut table = self.0.lock();
+        for command in commands {
+            match command {
+                Command::Start(start) => {
+                    let name = RunName {
+                        workflow: start.workflow_name.clone(),
+                        instance: start.instance_id.clone(),
+                    };
+                    table.live.insert(start.run, name);
+                }
+                Command::Stop { run } => {
+                    if table.live.remove(run).is_some() {
+                        let next_ping = table.next_ping;
+                        table.stopped.insert(*run, next_ping);
+                    }
+                }
+                Command::Attempt { .. }
+                | Command::Settle { .. }
+                | Command::Hold { .. }
+                | Command::Unhold { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().live.is_empty()
+    }
+
+    /// All runs that have not ended; they are over.
+    pub(super) fn take_all(&self) -> Vec<RunId> {
+        self.0.lock().live.drain().map(|(run, _)| run).collect()
+    }
+
+    /// When the process was last heard.
+    pub(super) fn heard_at(&self) -> Instant {
+        self.0.lock().heard_at
+    }
+
+    /// The number of a new ping.
+    pub(super) fn next_ping(&self) -> u64 {
+        let mut table = self.0.lock();
+        table.next_ping += 1;
+        table.next_ping - 1
+    }
+}
+
+/// A connection whose process has said hello.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) runs: Arc<Runs>,
+    pub(super) out: mpsc::UnboundedSender<Out>,
+    /// Ends with the connection and says why.
+    pub(super) reader: JoinHandle<String>,
+    writer: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.reader.abort();
+        self.writer.abort();
+    }
+}
+
+/// What a connection serves.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    pub(super) reports: Reports,
+    pub(super) routes: Arc<Routes>,
+    pub(super) script: Arc<str>,
+}
+
+/// Connects and waits for the hello.
+///
+/// # Errors
+/// Text that says why there is no connection.
+pub(super) async fn connect(path: &Path, context: Context) -> Result<(Connection, Checked), String> {
+    let stream = UnixStream::connect(path)
+        .await
+        .map_err(|error| error.to_string())?;
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(LARGEST_FRAME))
+        .max_frame_size(Some(LARGEST_FRAME));
+    let request = tokio_tungstenite::client_async_with_config("ws://cairn/", stream, Some(config));
+    let (socket, _) = request.await.map_err(|error| error.to_string())?;
+    let (sink, mut stream) = socket.split();
+    let hello = match stream.next().await {
+        Some(Ok(Message::Text(text))) => read_hello(&text)?,
+        Some(Ok(_)) => return Err("the first frame is no text".into()),
+        Some(Err(error)) => return Err(error.to_string()),
+        None => return Err("the connection was closed".into()),
+    };
+    let runs = Arc::new(Runs::new());
+    let (out, queue) = mpsc::unbounded_channel();
+    let writer = tokio::spawn(write(sink, queue, Arc::clone(&runs), context.clone()));
+    let reader = tokio::spawn(read(stream, Arc::clone(&runs), context));
+    Ok((
+        Connection {
+            runs,
+            out,
+            reader,
+            writer,
+        },
+        hello,
+    ))
+}
+
+fn read_hello(frame: &str) -> Result<Checked, String> {
+    let mut hello = None;
+    let read = decode(frame, |message| match message {
+        In::Hello(first) if hello.is_none() => {
+            hello = Some(first);
+            Ok(())
+        }
+        _ => Err(ProtocolError("expected a hello".into())),
+    });
+    read.map_err(|error| error.to_string())?;
+    let hello = hello.ok_or("the first frame is empty")?;
+    Ok(Checked {
+        workflow_classes: hello.workflows,
+        exports: hello.exports,
+        startup_millis: 0,
+    })
+}
+
+async fn read(mut stream: SplitStream<Socket>, runs: Arc<Runs>, context: Context) -> String {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => {
+                let (reports, result) = check(&text, &runs, &context.script);
+                context.routes.forget(
+                    reports
+                        .iter()
+                        .filter(|report| is_last(report))
+                        .map(|report| report.run),
+                );
+                // Nobody listens any more when cairn shuts down.
+                if !reports.is_empty() && context.reports.send(reports).is_err() {
+                    return "cairn is shutting down".into();
+                }
+                if let Err(error) = result {
+                    return format!("it broke the protocol: {error}");
+                }
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Binary(_) | Message::Frame(_))) => {
+                return "it broke the protocol: a frame is text".into();
+            }
+            Some(Ok(Message::Close(frame))) => {
+                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                return format!("it closed the connection: {reason}");
+            }
+            Some(Err(error)) => return format!("the connection broke: {error}"),
+            None => return "the connection ended".into(),
+        }
+    }
+}
+
+fn is_last(report: &Report) -> bool {
+    matches!(
+        report.kind,
+        ReportKind::Returned { .. } | ReportKind::Raised(_) | ReportKind::Lost { .. }
+    )
+}
+
+/// Reads a frame: its messages that may be believed, and whether it is sound.
+fn check(frame: &str, runs: &Runs, script: &str) -> (Vec<Report>, Result<(), ProtocolError>) {
+    let mut table = runs.0.lock();
+    table.heard_at = Instant::now();
+    let mut reports = Vec::new();
+    let result = decode(frame, |message| match message {
+        In::Report { run, kind } => {
+            let report = Report { run, kind };
+            if !table.knows(run)? {
+                return Ok(());
+            }
+            if is_last(&report) {
+                table.live.remove(&run);
+            }
+            reports.push(report);
+            Ok(())
+        }
+        In::Log(log) => {
+            if table.knows(log.run)? {
+                write_log(script, table.live.get(&log.run), &log);
+            }
+            Ok(())
+        }
+        In::Pong(number) => {
+            table.stopped.retain(|_, ping| *ping > number);
+            Ok(())
+        }
+        In::Hello(_) => Err(ProtocolError("a second hello".into())),
+    });
+    (reports, result)
+}
+
+impl RunTable {
+    /// Whether a run is live; false when it was stopped a moment ago.
+    fn knows(&self, run: RunId) -> Result<bool, ProtocolError> {
+        if self.live.contains_key(&run) {
+            return Ok(true);
+        }
+        if self.stopped.contains_key(&run) {
+            return Ok(false);
+        }
+        Err(ProtocolError(format!("run {} is not on this connection", run.0)))
+    }
+}
+
+fn write_log(script: &str, name: Option<&RunName>, log: &Log) {
+    let (workflow, instance) = name.map_or(("", ""), |name| (name.workflow.as_str(), name.instance.as_str()));
+    let (step, text) = (log.step.as_str(), log.text.as_str());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(target: "cairn::user", script, workflow, instance, step, "{text}")
+        };
+    }
+    match log.level {
+        Level::Debug => line!(debug),
+        Level::Info => line!(info),
+        Level::Warn => line!(warn),
+        Level::Error => line!(error),
+    }
+}
+
+async fn write(
+    mut sink: SplitSink<Socket, Message>,
+    mut queue: mpsc::UnboundedReceiver<Out>,
+    runs: Arc<Runs>,
+    context: Context,
+) {
+    let mut batch = Vec::new();
+    let mut frames = FrameWriter::default();
+    while queue.recv_many(&mut batch, 256).await > 0 {
+        for out in batch.drain(..) {
+            match out {
+                Out::Commands(commands) => {
+                    for command in commands {
+                        if let Err(error) = frames.push(&command) {
+                            lose(command.run(), error.to_string(), &runs, &context);
+                            // Has no value that could be too large.
+                            let _ = frames.push(&Command::Stop { run: command.run() });
+                        }
+                    }
+                }
+                Out::Ping(number) => {
+                    // In order after all commands before it.
+                    if send(&mut sink, &mut frames).await.is_err() {
+                        return;
+                    }
+                    if sink.send(Message::text(ping(number))).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+        // The reader sees the same error and says it.
+        if send(&mut sink, &mut frames).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send(sink: &mut SplitSink<Socket, Message>, frames: &mut FrameWriter) -> Result<(), SocketError> {
+    for frame in frames.take() {
+        let text = Utf8Bytes::try_from(Bytes::from(frame))
+            .map_err(|error| SocketError::Io(std::io::Error::other(error)))?;
+        sink.send(Message::Text(text)).await?;
+    }
+    Ok(())
+}
+
+/// A run that cannot be told what it must know.
+fn lose(run: RunId, reason: String, runs: &Runs, context: &Context) {
+    runs.expect(&[Command::Stop { run }]);
+    context.routes.forget([run]);
+    // Nobody listens any more when cairn shuts down.
+    let _ = context.reports.send(vec![Report {
+        run,
+        kind: ReportKind::Lost { reason },
+    }]);
+}

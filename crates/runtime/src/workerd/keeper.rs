@@ -1,0 +1,395 @@
+//! Keeps the process of one Worker version: started when needed, watched, stopped when idle, started again with pauses.
+
+use super::binding_server::BindingServer;
+use super::config;
+use super::connection::{self, Connection, Context, Out};
+use super::process::{Home, Process};
+use super::supervisor::{Shared, started};
+use crate::{Checked, Command, Report, ReportKind, RunId, WorkerError, WorkerId, WorkerSpec};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+/// What is asked of a keeper.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Commands(Vec<Command>),
+    /// With the version itself, which the source may not know yet.
+    Check(Arc<WorkerSpec>, oneshot::Sender<Result<Checked, WorkerError>>),
+    Socket(oneshot::Sender<Result<PublicSocket, WorkerError>>),
+    Retire(oneshot::Sender<()>),
+}
+
+/// The socket of a Worker's default export. The process is kept from idling while this is held; when it ends for another
+/// reason, connections are refused and a new one must be asked for.
+#[derive(Debug)]
+pub struct PublicSocket {
+    path: PathBuf,
+    _user: Arc<()>,
+}
+
+impl PublicSocket {
+    /// Path of the unix socket, which speaks HTTP/1.1.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Whether a keeper goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Retired,
+}
+
+pub(super) struct Keeper {
+    worker: WorkerId,
+    shared: Arc<Shared>,
+    incoming: mpsc::UnboundedReceiver<Ask>,
+    /// The version, when someone has brought it along.
+    given: Option<Arc<WorkerSpec>>,
+    /// What waits for a process.
+    commands: Vec<Command>,
+    checks: Vec<oneshot::Sender<Result<Checked, WorkerError>>>,
+    sockets: Vec<oneshot::Sender<Result<PublicSocket, WorkerError>>>,
+    retiring: Option<oneshot::Sender<()>>,
+    failures: u32,
+    not_before: Instant,
+}
+
+/// A process that has said hello.
+struct Running {
+    process: Process,
+    connection: Connection,
+    checked: Checked,
+    /// Cloned into each [`PublicSocket`].
+    users: Arc<()>,
+    _bindings: BindingServer,
+    since: Instant,
+}
+
+impl Shared {
+    /// Reports runs as lost.
+    pub(super) fn lose(&self, runs: impl IntoIterator<Item = RunId>, reason: &str) {
+        let lost = |run| Report {
+            run,
+            kind: ReportKind::Lost {
+                reason: reason.to_owned(),
+            },
+        };
+        let reports: Vec<Report> = runs.into_iter().map(lost).collect();
+        self.routes.forget(reports.iter().map(|report| report.run));
+        if !reports.is_empty() {
+            // Nobody listens any more when cairn shuts down.
+            let _ = self.reports.send(reports);
+        }
+    }
+}
+
+/// How long a process must have lived for its end to be no failure of its start.
+const PROVEN: Duration = Duration::from_secs(60);
+
+impl Keeper {
+    pub(super) fn new(worker: WorkerId, shared: Arc<Shared>, incoming: mpsc::UnboundedReceiver<Ask>) -> Self {
+        Self {
+            worker,
+            shared,
+            incoming,
+            given: None,
+            commands: Vec::new(),
+            checks: Vec::new(),
+            sockets: Vec::new(),
+            retiring: None,
+            failures: 0,
+            not_before: Instant::now(),
+        }
+    }
+
+    /// Serves until retired.
+    pub(super) async fn run(mut self) {
+        while self.wait_for_work().await == Flow::On {
+            match self.start().await {
+                Ok(running) => {
+                    if self.serve(running).await == Flow::Retired {
+                        break;
+                    }
+                }
+                Err(error) => self.give_up(&error),
+            }
+        }
+        self.close();
+    }
+
+    /// Waits until a process is wanted and the pause after a failure is over.
+    async fn wait_for_work(&mut self) -> Flow {
+        loop {
+            let wanted = !(self.commands.is_empty() && self.checks.is_empty() && self.sockets.is_empty());
+            let pause = self.not_before.saturating_duration_since(Instant::now());
+            tokio::select! {
+                biased;
+                ask = self.incoming.recv() => match ask {
+                    None => return Flow::Retired,
+                    Some(Ask::Commands(commands)) => self.commands.extend(commands),
+                    Some(Ask::Check(spec, reply)) => {
+                        self.given = Some(spec);
+                        self.checks.push(reply);
+                    }
+                    Some(Ask::Socket(reply)) => self.sockets.push(reply),
+                    Some(Ask::Retire(reply)) => return self.retire(reply),
+                },
+                () = tokio::time::sleep(pause), if wanted => return Flow::On,
+            }
+        }
+    }
+
+    /// Starts a process and waits for its hello.
+    async fn start(&mut self) -> Result<Running, WorkerError> {
+        let since = Instant::now();
+        let spec = match self.given.take() {
+            Some(spec) => spec,
+            None => self.shared.source.worker(&self.worker).await?,
+        };
+        let config = &self.shared.config;
+        let home = self.prepare(&spec).await?;
+        let bindings = BindingServer::start(&home.binding_socket(), Arc::clone(&self.shared), &spec)?;
+        let script: Arc<str> = spec.script.as_str().into();
+        let mut process = Process::start(&self.shared.spawner, &config.binary, home, &script).await?;
+        let (reports, routes) = (self.shared.reports.clone(), Arc::clone(&self.shared.routes));
+        let context = Context {
+            reports,
+            routes,
+            script,
+        };
+        let path = process.home.host_socket();
+        let connected = tokio::select! {
+            connected = connection::connect(&path, context) => connected,
+            () = tokio::time::sleep(config.start_timeout) => {
+                Err(format!("it did not answer within {} seconds", config.start_timeout.as_secs_f32()))
+            }
+        };
+        match connected {
+            Ok((connection, hello)) => {
+                let startup_millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(worker = %self.worker, script = spec.script, pid = process.id(), startup_millis, "workerd started");
+                let checked = Checked {
+                    startup_millis,
+                    ..hello
+                };
+                Ok(Running {
+                    process,
+                    connection,
+                    checked,
+                    users: Arc::new(()),
+                    _bindings: bindings,
+                    since,
+                })
+            }
+            Err(reason) => {
+                // A process that fails closes its sockets just before it ends.
+                let ended = tokio::time::timeout(Duration::from_secs(1), process.ended())
+                    .await
+                    .is_ok();
+                let output = process.kill().await;
+                Err(startup_error(&reason, &output, ended))
+            }
+        }
+    }
+
+    /// Makes the folder of a process, with its configuration.
+    async fn prepare(&self, spec: &Arc<WorkerSpec>) -> Result<Home, WorkerError> {
+        let (run_dir, egress) = (self.shared.config.run_dir.clone(), self.shared.config.egress);
+        let spec = Arc::clone(spec);
+        let prepared = tokio::task::spawn_blocking(move || {
+            let home = Home::new(&run_dir).map_err(|error| {
+                WorkerError::Process(format!(
+                    "no folder could be made in {}: {error}",
+                    run_dir.display()
+                ))
+            })?;
+            config::write(home.path(), &spec, egress, &home.binding_socket())?;
+            Ok(home)
+        });
+        prepared
+            .await
+            .map_err(|error| WorkerError::Process(error.to_string()))?
+    }
+
+    /// No process: whoever waited for it is told.
+    fn give_up(&mut self, error: &WorkerError) {
+        tracing::warn!(worker = %self.worker, %error, "workerd did not start");
+        let runs: Vec<RunId> = self
+            .commands
+            .drain(..)
+            .filter_map(|command| started(&command))
+            .collect();
+        self.shared.lose(runs, &error.to_string());
+        // An error means that nobody waits any more.
+        for reply in self.checks.drain(..) {
+            let _ = reply.send(Err(error.clone()));
+        }
+        for reply in self.sockets.drain(..) {
+            let _ = reply.send(Err(error.clone()));
+        }
+        self.back_off();
+    }
+
+    fn back_off(&mut self) {
+        let config = &self.shared.config;
+        let pause = config
+            .min_backoff
+            .saturating_mul(1 << self.failures.min(20))
+            .min(config.max_backoff);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Instant::now() + pause;
+    }
+
+    /// Serves with a process until it ends.
+    async fn serve(&mut self, mut running: Running) -> Flow {
+        running.send(std::mem::take(&mut self.commands));
+        for reply in self.checks.drain(..) {
+            let _ = reply.send(Ok(running.checked.clone()));
+        }
+        for reply in self.sockets.drain(..) {
+            let _ = reply.send(Ok(running.socket()));
+        }
+        let (flow, end) = self.watch(&mut running).await;
+        let runs = running.connection.runs.take_all();
+        let lived = running.since.elapsed();
+        let output = running.process.kill().await;
+        match end {
+            End::Stopped => {
+                self.failures = 0;
+                self.shared.lose(runs, "its Worker version was stopped");
+            }
+            End::Failed(reason) => {
+                tracing::warn!(worker = %self.worker, reason, output, runs = runs.len(), "a workerd process ended");
+                self.shared
+                    .lose(runs, &format!("the process of its Worker ended: {reason}"));
+                if lived > PROVEN {
+                    self.failures = 0;
+                }
+                self.back_off();
+            }
+        }
+        flow
+    }
+
+    /// Serves with a process; returns when it is to be ended or has ended.
+    async fn watch(&mut self, running: &mut Running) -> (Flow, End) {
+        let config = self.shared.config.clone();
+        let period = (config.heartbeat / 3)
+            .min(config.idle / 2)
+            .max(Duration::from_millis(10));
+        let mut tick = tokio::time::interval(period);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut idle_since = None;
+        loop {
+            tokio::select! {
+                ask = self.incoming.recv() => match ask {
+                    None => return (Flow::Retired, End::Stopped),
+                    Some(Ask::Commands(commands)) => running.send(commands),
+                    // An error means that nobody waits any more.
+                    Some(Ask::Check(_, reply)) => drop(reply.send(Ok(running.checked.clone()))),
+                    Some(Ask::Socket(reply)) => drop(reply.send(Ok(running.socket()))),
+                    Some(Ask::Retire(reply)) => return (self.retire(reply), End::Stopped),
+                },
+                reason = &mut running.connection.reader => {
+                    return (Flow::On, End::Failed(reason.unwrap_or_else(|error| error.to_string())));
+                }
+                _ = tick.tick() => {
+                    if running.connection.runs.heard_at().elapsed() > config.heartbeat {
+                        let seconds = config.heartbeat.as_secs_f32();
+                        return (Flow::On, End::Failed(format!("it did not answer for {seconds} seconds")));
+                    }
+                    running.ping();
+                    idle_since = running.is_idle().then(|| idle_since.unwrap_or_else(Instant::now));
+                    if idle_since.is_some_and(|since| since.elapsed() >= config.idle) {
+                        tracing::debug!(worker = %self.worker, "an idle workerd process is stopped");
+                        return (Flow::On, End::Stopped);
+                    }
+                }
+            }
+        }
+    }
+
+    fn retire(&mut self, reply: oneshot::Sender<()>) -> Flow {
+        self.retiring = Some(reply);
+        Flow::Retired
+    }
+
+    /// Refuses what still comes in, and is done.
+    fn close(&mut self) {
+        self.incoming.close();
+        let mut commands = std::mem::take(&mut self.commands);
+        while let Ok(ask) = self.incoming.try_recv() {
+            match ask {
+                Ask::Commands(more) => commands.extend(more),
+                // Whoever asks sees the channel close.
+                Ask::Check(..) | Ask::Socket(_) | Ask::Retire(_) => {}
+            }
+        }
+        self.shared.lose(
+            commands.iter().filter_map(started),
+            "its Worker version was stopped",
+        );
+        if let Some(reply) = self.retiring.take() {
+            // An error means that nobody waits any more.
+            let _ = reply.send(());
+        }
+    }
+}
+
+/// Why a process is over.
+enum End {
+    /// It was idle or is not wanted any more.
+    Stopped,
+    Failed(String),
+}
+
+impl Running {
+    fn send(&self, commands: Vec<Command>) {
+        if !commands.is_empty() {
+            self.connection.runs.expect(&commands);
+            // When the writer has ended the reader has too, or will: the runs are lost then.
+            let _ = self.connection.out.send(Out::Commands(commands));
+        }
+    }
+
+    fn ping(&self) {
+        let _ = self
+            .connection
+            .out
+            .send(Out::Ping(self.connection.runs.next_ping()));
+    }
+
+    fn socket(&self) -> PublicSocket {
+        PublicSocket {
+            path: self.process.home.public_socket(),
+            _user: Arc::clone(&self.users),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.users) == 1 && self.connection.runs.is_empty()
+    }
+}
+
+/// What to say when a process did not start. Output about the Worker itself is for its author.
+fn startup_error(reason: &str, output: &str, ended: bool) -> WorkerError {
+    const MARK: &str = "service user: ";
+    if ended && let Some(at) = output.find(MARK) {
+        let message = output[at + MARK.len()..]
+            .lines()
+            .take_while(|line| !line.starts_with("Socket \""))
+            .collect::<Vec<_>>();
+        return WorkerError::Code(message.join("\n").trim().to_owned());
+    }
+    let output = if output.is_empty() {
+        String::new()
+    } else {
+        format!("; its output: {output}")
+    };
+    WorkerError::Process(format!("workerd did not start: {reason}{output}"))
+}

@@ -1,0 +1,256 @@
+//! All processes of this server: which run is where, and who keeps which Worker version.
+
+use super::config::Egress;
+use super::keeper::{Ask, Keeper, PublicSocket};
+use super::process::Spawner;
+use crate::{
+    BindingHost, Checked, Command, Reports, RunId, Runtime, WorkerError, WorkerId, WorkerSource, WorkerSpec,
+};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Settings of [`Workerd`].
+#[derive(Debug, Clone)]
+pub struct WorkerdConfig {
+    /// The workerd executable.
+    pub binary: PathBuf,
+    /// Where processes get their folders with configuration and sockets. Made when missing. Its path must be short:
+    /// the path of a unix socket has at most 107 bytes. Several servers may share it.
+    pub run_dir: PathBuf,
+    /// A process without runs and requests is stopped after this time.
+    pub idle: Duration,
+    /// A process that is silent for this time is killed.
+    pub heartbeat: Duration,
+    /// Time for a process to answer after its start.
+    pub start_timeout: Duration,
+    /// Pause before a process that failed is started again; doubles up to `max_backoff`.
+    pub min_backoff: Duration,
+    /// The longest such pause.
+    pub max_backoff: Duration,
+    /// Which addresses user code may reach.
+    pub egress: Egress,
+}
+
+impl WorkerdConfig {
+    /// The defaults: 60 s idle, 30 s silence, 30 s to start, pauses of 100 ms to 30 s, public addresses only.
+    pub fn new(binary: impl Into<PathBuf>, run_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            binary: binary.into(),
+            run_dir: run_dir.into(),
+            idle: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(30),
+            start_timeout: Duration::from_secs(30),
+            min_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(30),
+            egress: Egress::PublicOnly,
+        }
+    }
+}
+
+/// Runs user code on workerd processes.
+pub struct Workerd {
+    shared: Arc<Shared>,
+    keepers: Mutex<HashMap<WorkerId, mpsc::UnboundedSender<Ask>>>,
+    handle: Handle,
+}
+
+/// What all keepers have in common.
+pub(super) struct Shared {
+    pub(super) config: WorkerdConfig,
+    pub(super) source: Arc<dyn WorkerSource>,
+    pub(super) bindings: OnceLock<Arc<dyn BindingHost>>,
+    pub(super) reports: Reports,
+    pub(super) routes: Arc<Routes>,
+    pub(super) spawner: Spawner,
+}
+
+/// Which keeper a run is with.
+#[derive(Debug, Default)]
+pub(super) struct Routes(Mutex<HashMap<RunId, mpsc::UnboundedSender<Ask>>>);
+
+impl Routes {
+    /// Removes runs that have ended.
+    pub(super) fn forget(&self, runs: impl IntoIterator<Item = RunId>) {
+        let mut runs = runs.into_iter().peekable();
+        if runs.peek().is_some() {
+            let mut routes = self.0.lock();
+            for run in runs {
+                routes.remove(&run);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Workerd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workerd")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Workerd {
+    /// A runtime without processes. It must be made inside of the tokio runtime that is to drive it.
+    ///
+    /// Calls of user code on workflow bindings fail until [`set_bindings`](Self::set_bindings): whoever serves them needs an
+    /// engine, which needs this runtime first.
+    ///
+    /// # Errors
+    /// Where `run_dir` cannot be made or no thread can be started.
+    pub fn new(
+        config: WorkerdConfig,
+        source: Arc<dyn WorkerSource>,
+        reports: Reports,
+    ) -> io::Result<Arc<Self>> {
+        std::fs::create_dir_all(&config.run_dir)?;
+        let handle = Handle::try_current().map_err(io::Error::other)?;
+        let spawner = Spawner::new(handle.clone())?;
+        let shared = Arc::new(Shared {
+            config,
+            source,
+            bindings: OnceLock::new(),
+            reports,
+            routes: Arc::default(),
+            spawner,
+        });
+        Ok(Arc::new(Self {
+            shared,
+            keepers: Mutex::default(),
+            handle,
+        }))
+    }
+
+    /// Says who serves the calls on workflow bindings. Only the first call counts.
+    pub fn set_bindings(&self, bindings: Arc<dyn BindingHost>) {
+        // A second host would be a mistake of composition; the first goes on serving.
+        let _ = self.shared.bindings.set(bindings);
+    }
+
+    /// The socket on which the version's default export answers HTTP. The process stays while the socket is held.
+    ///
+    /// # Errors
+    /// As [`Runtime::check`].
+    pub async fn public_socket(&self, worker: &WorkerId) -> Result<PublicSocket, WorkerError> {
+        self.ask(worker, Ask::Socket).await
+    }
+
+    /// Stops all processes and waits for their end; runs on them are lost.
+    pub async fn shutdown(&self) {
+        let keepers: Vec<_> = self.keepers.lock().drain().map(|(_, keeper)| keeper).collect();
+        futures_util::future::join_all(keepers.into_iter().map(retire)).await;
+    }
+
+    async fn ask<T>(
+        &self,
+        worker: &WorkerId,
+        ask: impl FnOnce(oneshot::Sender<Result<T, WorkerError>>) -> Ask,
+    ) -> Result<T, WorkerError> {
+        let retired = || WorkerError::Process(format!("Worker version {worker} has been stopped"));
+        let (reply, answer) = oneshot::channel();
+        self.keeper(worker).send(ask(reply)).map_err(|_| retired())?;
+        answer.await.map_err(|_| retired())?
+    }
+
+    fn keeper(&self, worker: &WorkerId) -> mpsc::UnboundedSender<Ask> {
+        let mut keepers = self.keepers.lock();
+        if let Some(keeper) = keepers.get(worker).filter(|keeper| !keeper.is_closed()) {
+            return keeper.clone();
+        }
+        let (asks, incoming) = mpsc::unbounded_channel();
+        let keeper = Keeper::new(worker.clone(), Arc::clone(&self.shared), incoming);
+        self.handle.spawn(keeper.run());
+        keepers.insert(worker.clone(), asks.clone());
+        asks
+    }
+}
+
+impl Drop for Workerd {
+    /// Stops the processes without waiting for their end.
+    fn drop(&mut self) {
+        for (_, keeper) in self.keepers.lock().drain() {
+            // An error means that it has ended already.
+            let _ = keeper.send(Ask::Retire(oneshot::channel().0));
+        }
+    }
+}
+
+async fn retire(keeper: mpsc::UnboundedSender<Ask>) {
+    let (reply, done) = oneshot::channel();
+    if keeper.send(Ask::Retire(reply)).is_ok() {
+        // An error means that it has ended already.
+        let _ = done.await;
+    }
+}
+
+#[async_trait]
+impl Runtime for Workerd {
+    fn perform(&self, commands: Vec<Command>) {
+        let mut batches: Vec<(mpsc::UnboundedSender<Ask>, Vec<Command>)> = Vec::new();
+        {
+            let mut routes = self.shared.routes.0.lock();
+            for command in commands {
+                let run = command.run();
+                let keeper = match &command {
+                    Command::Start(start) => {
+                        let keeper = self.keeper(&start.worker);
+                        routes.insert(run, keeper.clone());
+                        Some(keeper)
+                    }
+                    Command::Stop { .. } => routes.remove(&run),
+                    Command::Attempt { .. }
+                    | Command::Settle { .. }
+                    | Command::Hold { .. }
+                    | Command::Unhold { .. } => routes.get(&run).cloned(),
+                };
+                // A run that has ended needs to be told nothing.
+                let Some(keeper) = keeper else { continue };
+                match batches.iter_mut().find(|(of, _)| of.same_channel(&keeper)) {
+                    Some((_, batch)) => batch.push(command),
+                    None => batches.push((keeper, vec![command])),
+                }
+            }
+        }
+        for (keeper, batch) in batches {
+            if let Err(unsent) = keeper.send(Ask::Commands(batch)) {
+                // The version was retired in between.
+                if let Ask::Commands(batch) = unsent.0 {
+                    self.shared
+                        .lose(batch.iter().filter_map(started), "its Worker version was stopped");
+                }
+            }
+        }
+    }
+
+    async fn check(&self, worker: Arc<WorkerSpec>) -> Result<Checked, WorkerError> {
+        let id = worker.id.clone();
+        self.ask(&id, |reply| Ask::Check(worker, reply)).await
+    }
+
+    fn retire(&self, worker: &WorkerId) {
+        let keeper = self.keepers.lock().remove(worker);
+        if let Some(keeper) = keeper {
+            // An error means that it has ended already.
+            let _ = keeper.send(Ask::Retire(oneshot::channel().0));
+        }
+    }
+}
+
+/// The run that a command starts.
+pub(super) fn started(command: &Command) -> Option<RunId> {
+    match command {
+        Command::Start(start) => Some(start.run),
+        Command::Attempt { .. }
+        | Command::Settle { .. }
+        | Command::Hold { .. }
+        | Command::Unhold { .. }
+        | Command::Stop { .. } => None,
+    }
+}

@@ -1,0 +1,221 @@
+//! A runtime on a real workerd, and an engine that does as a test says.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cairn_core::{CallId, CallRequest, Callback, StepCall, Timestamp};
+use cairn_runtime::workerd::{Workerd, WorkerdConfig};
+use cairn_runtime::{
+    Binding, Command, KnownStep, Module, ModuleKind, Outcome, Report, ReportKind, RunId, Runtime as _,
+    StartRun, Value, WorkerError, WorkerId, WorkerSource, WorkerSpec,
+};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The workerd executable, or `None` after saying that the test is skipped.
+pub(crate) fn workerd() -> Option<PathBuf> {
+    let given = std::env::var_os("CAIRN_WORKERD").map(PathBuf::from);
+    let package = "node_modules/@cloudflare/workerd-linux-64/bin/workerd";
+    let found = given.or_else(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        here.ancestors()
+            .map(|folder| folder.join(package))
+            .find(|path| path.exists())
+    });
+    if found.is_none() {
+        let message = "workerd was not found: set CAIRN_WORKERD or run `npm install`";
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
+        println!("skipped: {message}");
+    }
+    found
+}
+
+/// Versions known by id.
+#[derive(Debug, Default)]
+pub(crate) struct Source(Mutex<Vec<Arc<WorkerSpec>>>);
+
+#[async_trait]
+impl WorkerSource for Source {
+    async fn worker(&self, id: &WorkerId) -> Result<Arc<WorkerSpec>, WorkerError> {
+        let specs = self.0.lock().unwrap();
+        specs
+            .iter()
+            .find(|spec| spec.id == *id)
+            .cloned()
+            .ok_or_else(|| WorkerError::Unknown(id.clone()))
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) runtime: Arc<Workerd>,
+    pub(crate) worker: WorkerId,
+    pub(crate) spec: Arc<WorkerSpec>,
+    reports: mpsc::UnboundedReceiver<Vec<Report>>,
+    queue: VecDeque<Report>,
+    last_run: u64,
+    _run_dir: TempDir,
+}
+
+pub(crate) fn module(name: &str, kind: ModuleKind, content: impl Into<Bytes>) -> Module {
+    Module {
+        name: name.into(),
+        kind,
+        content: content.into(),
+    }
+}
+
+/// A version with one module.
+pub(crate) fn spec(code: &str) -> WorkerSpec {
+    WorkerSpec {
+        id: WorkerId("version-1".into()),
+        account: "acc".into(),
+        script: "script".into(),
+        main_module: "index.js".into(),
+        modules: vec![module("index.js", ModuleKind::EsModule, code.to_owned())],
+        bindings: vec![Binding::Text {
+            name: "GREETING".into(),
+            text: "hello \"\\\n\u{1F600}".into(),
+        }],
+        compatibility_date: "2026-10-01".into(),
+        compatibility_flags: vec![],
+    }
+}
+
+/// The body of a `run(event, step)` as a module with the class `Flow`.
+pub(crate) fn flow(body: &str) -> String {
+    format!(
+        "import {{ WorkflowEntrypoint }} from 'cloudflare:workers';\n\
+         import {{ NonRetryableError }} from 'cloudflare:workflows';\n\
+         export class Flow extends WorkflowEntrypoint {{\n  async run(event, step) {{\n{body}\n  }}\n}}\n"
+    )
+}
+
+impl World {
+    /// A world with the class `Flow`, whose `run` has this body.
+    pub(crate) fn with_flow(body: &str) -> Option<Self> {
+        Self::with_spec(spec(&flow(body)), |_| {})
+    }
+
+    pub(crate) fn with_spec(spec: WorkerSpec, configure: impl FnOnce(&mut WorkerdConfig)) -> Option<Self> {
+        let binary = workerd()?;
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
+        let run_dir = tempfile::Builder::new().prefix("cairn-test-").tempdir().unwrap();
+        let mut config = WorkerdConfig::new(binary, run_dir.path());
+        configure(&mut config);
+        let spec = Arc::new(spec);
+        let source = Arc::new(Source(Mutex::new(vec![Arc::clone(&spec)])));
+        let (sender, reports) = mpsc::unbounded_channel();
+        let runtime = Workerd::new(config, source, sender).unwrap();
+        let worker = spec.id.clone();
+        Some(Self {
+            runtime,
+            worker,
+            spec,
+            reports,
+            queue: VecDeque::new(),
+            last_run: 0,
+            _run_dir: run_dir,
+        })
+    }
+
+    pub(crate) fn start(&mut self, params: &str) -> RunId {
+        self.start_with(params, Vec::new())
+    }
+
+    pub(crate) fn start_with(&mut self, params: &str, history: Vec<KnownStep>) -> RunId {
+        self.last_run += 1;
+        let run = RunId(self.last_run);
+        self.perform([Command::Start(Box::new(StartRun {
+            run,
+            worker: self.worker.clone(),
+            class_name: "Flow".into(),
+            workflow_name: "flow".into(),
+            instance_id: format!("instance-{}", run.0),
+            created_at: Timestamp(1_700_000_000_000),
+            params: Value::from_json(params).unwrap(),
+            step_limit: 100,
+            history,
+        }))]);
+        run
+    }
+
+    pub(crate) fn perform<const N: usize>(&self, commands: [Command; N]) {
+        self.runtime.perform(commands.into());
+    }
+
+    pub(crate) fn settle(&self, run: RunId, call: CallId, outcome: Outcome) {
+        self.perform([Command::Settle { run, call, outcome }]);
+    }
+
+    /// The next reports that came together.
+    pub(crate) async fn batch(&mut self) -> Vec<Report> {
+        assert!(self.queue.is_empty(), "{:?}", self.queue);
+        tokio::time::timeout(PATIENCE, self.reports.recv())
+            .await
+            .expect("a report in time")
+            .unwrap()
+    }
+
+    /// The next report.
+    pub(crate) async fn next(&mut self) -> ReportKind {
+        while self.queue.is_empty() {
+            self.queue = self.batch().await.into();
+        }
+        self.queue.pop_front().unwrap().kind
+    }
+
+    /// The next report, which is a step call.
+    pub(crate) async fn called(&mut self) -> StepCall {
+        match self.next().await {
+            ReportKind::Called(call) => call,
+            other => panic!("expected a call: {other:?}"),
+        }
+    }
+
+    /// Goes on until the run ends, as an engine that keeps every result, wakes every sleep at once and starts what is
+    /// idle; a failed attempt is its step's last.
+    pub(crate) async fn finish(&mut self, run: RunId) -> ReportKind {
+        loop {
+            match self.next().await {
+                ReportKind::Called(call) => match call.request {
+                    CallRequest::Do {
+                        callback: Callback::Executing,
+                        ..
+                    } => {}
+                    CallRequest::Do {
+                        callback: Callback::Idle,
+                        ..
+                    } => {
+                        self.perform([Command::Attempt {
+                            run,
+                            call: call.call,
+                            attempt: 1,
+                        }]);
+                    }
+                    _ => self.settle(run, call.call, Outcome::Slept),
+                },
+                ReportKind::AttemptSucceeded { call, .. } => self.settle(run, call, Outcome::Stored),
+                ReportKind::AttemptFailed(failed) => {
+                    self.settle(run, failed.call, Outcome::Failed(failed.error))
+                }
+                end => return end,
+            }
+        }
+    }
+
+    /// As [`finish`](Self::finish), for a run that returns: its output as clients read it.
+    pub(crate) async fn output(&mut self, run: RunId) -> String {
+        match self.finish(run).await {
+            ReportKind::Returned { output } => output.to_json_text(),
+            other => panic!("expected an output: {other:?}"),
+        }
+    }
+}
