@@ -1,0 +1,124 @@
+//! How entries and actions are written in scripts.
+
+use cairn_core::{Action, Entry, ErrorInfo, Outcome, Record, RetryDelay, StepConfig, Timestamp};
+
+pub fn entry(entry: &Entry, now: Timestamp) -> String {
+    assert_eq!(entry.at, now, "an entry bears the time of its input");
+    format!("+ {}", record(&entry.record))
+}
+
+fn record(record: &Record) -> String {
+    match record {
+        Record::Created => "created".into(),
+        Record::Started => "started".into(),
+        Record::StepStarted {
+            step,
+            name,
+            count,
+            config,
+        } => {
+            format!(
+                "step-started #{} {name}-{count}{}",
+                step.0,
+                config.as_ref().map_or(String::new(), configuration)
+            )
+        }
+        Record::AttemptStarted { step, attempt } => format!("attempt-started #{} {attempt}", step.0),
+        Record::AttemptFailed {
+            step,
+            attempt,
+            error: thrown,
+            retry_at,
+        } => {
+            let next = retry_at.map_or("gives up".into(), |at| format!("retry at {}", at.0));
+            format!("attempt-failed #{} {attempt} {} -> {next}", step.0, error(thrown))
+        }
+        Record::StepCompleted { step, attempt, bytes } => {
+            format!("step-completed #{} {attempt} {bytes}B", step.0)
+        }
+        Record::StepFailed { step, error: thrown } => format!("step-failed #{} {}", step.0, error(thrown)),
+        Record::SleepStarted {
+            step,
+            name,
+            count,
+            until,
+        } => {
+            format!("sleep-started #{} {name}-{count} until {}", step.0, until.0)
+        }
+        Record::SleepCompleted { step } => format!("sleep-completed #{}", step.0),
+        Record::WaitStarted {
+            step,
+            name,
+            count,
+            event_type,
+            deadline,
+            ..
+        } => {
+            format!(
+                "wait-started #{} {name}-{count} for {event_type} until {}",
+                step.0, deadline.0
+            )
+        }
+        Record::WaitCompleted { step, event } => format!("wait-completed #{} with @{}", step.0, event.0),
+        Record::WaitTimedOut { step, timeout_millis } => {
+            format!("wait-timed-out #{} {timeout_millis}", step.0)
+        }
+        Record::EventReceived { event_type, bytes } => format!("event-received {event_type} {bytes}B"),
+        Record::Waiting => "waiting".into(),
+        Record::Running => "running".into(),
+        Record::PauseRequested => "pause-requested".into(),
+        Record::Paused => "paused".into(),
+        Record::Resumed { shift_millis } => format!("resumed shift {shift_millis}"),
+        Record::PauseCancelled => "pause-cancelled".into(),
+        Record::Terminated => "terminated".into(),
+        Record::Restarted => "restarted".into(),
+        Record::Completed => "completed".into(),
+        Record::Errored { error: thrown } => format!("errored {}", error(thrown)),
+    }
+}
+
+fn configuration(config: &StepConfig) -> String {
+    let delay = match &config.delay {
+        RetryDelay::Dynamic => "dynamic".into(),
+        RetryDelay::Fixed { millis, .. } => millis.to_string(),
+    };
+    let redacted = if config.redacted { " redacted" } else { "" };
+    format!(
+        " limit {} delay {delay} {} timeout {}{redacted}",
+        config.limit,
+        config.backoff.as_str(),
+        config.timeout_millis
+    )
+}
+
+pub fn action(action: &Action) -> String {
+    match action {
+        Action::StartRun => "! start-run".into(),
+        Action::StopRun => "! stop-run".into(),
+        Action::RunAttempt { call, attempt } => format!("! run-attempt {} {attempt}", call.0),
+        Action::Confirm { call } => format!("! confirm {}", call.0),
+        Action::Settle { call, outcome: how } => format!("! settle {} {}", call.0, outcome(how)),
+        Action::Hold => "! hold".into(),
+        Action::Unhold => "! unhold".into(),
+        Action::Release { wake_at } => {
+            format!("! release {}", wake_at.map_or("-".into(), |at| at.0.to_string()))
+        }
+    }
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Value(seq) => format!("value @{}", seq.0),
+        Outcome::Slept => "slept".into(),
+        Outcome::Event {
+            event_type,
+            at,
+            payload,
+        } => format!("event {event_type} of {} @{}", at.0, payload.0),
+        Outcome::Failed(thrown) => format!("failed {}", error(thrown)),
+    }
+}
+
+fn error(error: &ErrorInfo) -> String {
+    format!("{}: {}", error.name, error.message)
+}
