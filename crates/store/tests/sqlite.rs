@@ -1,5 +1,7 @@
 //! The SQLite store keeps the promises.
 
+#![allow(clippy::unwrap_used)]
+
 use cairn_store::conformance::Subject;
 use cairn_store::sqlite::SqliteStore;
 
