@@ -54,8 +54,13 @@ async fn main() {
         .unwrap()
         .no;
     let node = store.register(Timestamp(i64::MAX)).await.unwrap();
-    let bench =
-        Arc::new(Bench { store, workflow, node, time: Duration::from_secs_f64(seconds), ids: AtomicU64::new(0) });
+    let bench = Arc::new(Bench {
+        store,
+        workflow,
+        node,
+        time: Duration::from_secs_f64(seconds),
+        ids: AtomicU64::new(0),
+    });
 
     bench.commits(100, 1).await;
     bench.commits(1, 100).await;
@@ -83,8 +88,9 @@ impl Bench {
         F: Future<Output = (u64, Vec<Duration>)> + Send + 'static,
     {
         let begin = Instant::now();
-        let tasks: Vec<_> =
-            (0..callers).map(|_| tokio::spawn(work(Arc::clone(self), begin + self.time))).collect();
+        let tasks: Vec<_> = (0..callers)
+            .map(|_| tokio::spawn(work(Arc::clone(self), begin + self.time)))
+            .collect();
         let (mut done, mut times) = (0, Vec::new());
         for task in tasks {
             let (count, took) = task.await.unwrap();
@@ -94,7 +100,12 @@ impl Bench {
         let a_second = done as f64 / begin.elapsed().as_secs_f64();
         times.sort_unstable();
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-        println!("{a_second:>9.0} {what}/s   p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms", at(0.5), at(0.99), at(1.0));
+        println!(
+            "{a_second:>9.0} {what}/s   p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+            at(0.5),
+            at(0.99),
+            at(1.0)
+        );
     }
 
     async fn commits(self: &Arc<Self>, callers: usize, batch: usize) {
@@ -160,7 +171,11 @@ impl Bench {
             let (mut done, mut times) = (0, Vec::new());
             while Instant::now() < end {
                 let begin = Instant::now();
-                let row = bench.store.instance(bench.workflow, &id(done * 997 % 200_000)).await.unwrap();
+                let row = bench
+                    .store
+                    .instance(bench.workflow, &id(done * 997 % 200_000))
+                    .await
+                    .unwrap();
                 assert!(row.is_some());
                 times.push(begin.elapsed());
                 done += 1;
@@ -208,7 +223,10 @@ fn step((instance, lease): (InstanceNo, Lease)) -> Commit {
         instance,
         lease,
         next_seq: Seq(1),
-        entries: vec![(vec![3; 40], None), (vec![4; 40], Some(Bytes::from_static(&[5; 50])))],
+        entries: vec![
+            (vec![3; 40], None),
+            (vec![4; 40], Some(Bytes::from_static(&[5; 50]))),
+        ],
         status: Status::Running,
         started_at: Some(NOW),
         ended_at: None,

@@ -14,5 +14,8 @@ async fn memory_and_sqlite_agree() {
         let sqlite = Subject::new(SqliteStore::open(directory.path()).unwrap(), directory);
         accepted += compare(seed, 300, &Subject::new(MemoryStore::new(), ()), &sqlite).await;
     }
-    assert!(accepted > 2_000, "the requests were refused too often ({accepted} accepted) to show much");
+    assert!(
+        accepted > 2_000,
+        "the requests were refused too often ({accepted} accepted) to show much"
+    );
 }

@@ -6,7 +6,12 @@ use crate::{InstanceFilter, Repin, SortOrder, WorkflowPage};
 /// Sends `steps` requests, made from `seed`, to both stores, compares each answer, and all that is kept at the end.
 /// Returns how many leases were given and commits accepted, so that a test can tell whether it tested anything.
 pub async fn compare(seed: u64, steps: usize, one: &Subject, other: &Subject) -> usize {
-    let mut world = World { random: Random(seed), leases: Vec::new(), now: START, instances: 0 };
+    let mut world = World {
+        random: Random(seed),
+        leases: Vec::new(),
+        now: START,
+        instances: 0,
+    };
     let mut accepted = 0;
     for step in 0..steps {
         let request = world.request();
@@ -31,7 +36,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 
@@ -104,7 +112,10 @@ impl Answer {
         Self {
             text: format!("{claimed:?}"),
             made: None,
-            leases: claimed.iter().map(|one| (one.row.no, one.lease, one.journal.len() as u64)).collect(),
+            leases: claimed
+                .iter()
+                .map(|one| (one.row.no, one.lease, one.journal.len() as u64))
+                .collect(),
         }
     }
 }
@@ -115,8 +126,16 @@ impl Request {
             Self::Create(instances, claim) => {
                 let created = store.create(instances, claim).await.unwrap();
                 let made = created.iter().flatten().map(|(no, _)| *no).max();
-                let leases = created.iter().flatten().filter_map(|(no, lease)| Some((*no, (*lease)?, 1))).collect();
-                Answer { text: format!("{created:?}"), made, leases }
+                let leases = created
+                    .iter()
+                    .flatten()
+                    .filter_map(|(no, lease)| Some((*no, (*lease)?, 1)))
+                    .collect();
+                Answer {
+                    text: format!("{created:?}"),
+                    made,
+                    leases,
+                }
             }
             Self::Commit(commits) => {
                 let outcomes = store.commit(commits.clone()).await.unwrap();
@@ -125,16 +144,33 @@ impl Request {
                     .zip(&outcomes)
                     .filter(|(_, outcome)| outcome.is_ok())
                     .map(|(commit, _)| {
-                        (commit.instance, commit.lease, commit.next_seq.0 + commit.entries.len() as u64)
+                        (
+                            commit.instance,
+                            commit.lease,
+                            commit.next_seq.0 + commit.entries.len() as u64,
+                        )
                     })
                     .collect();
-                Answer { text: format!("{outcomes:?}"), made: None, leases }
+                Answer {
+                    text: format!("{outcomes:?}"),
+                    made: None,
+                    leases,
+                }
             }
             Self::Claim(claim) => Answer::claimed(store.claim(claim).await.unwrap()),
-            Self::ClaimOne(node, instance) => {
-                Answer::claimed(store.claim_one(node, instance).await.unwrap().into_iter().collect())
-            }
-            _ => Answer { text: self.text(store).await, made: None, leases: Vec::new() },
+            Self::ClaimOne(node, instance) => Answer::claimed(
+                store
+                    .claim_one(node, instance)
+                    .await
+                    .unwrap()
+                    .into_iter()
+                    .collect(),
+            ),
+            _ => Answer {
+                text: self.text(store).await,
+                made: None,
+                leases: Vec::new(),
+            },
         }
     }
 
@@ -154,7 +190,9 @@ impl Request {
             Self::DeleteInstance(instance) => format!("{:?}", store.delete_instance(instance).await),
             Self::Expire(now, limit) => format!("{:?}", store.expire(now, limit).await),
             Self::AddScriptVersion(version) => format!("{:?}", store.add_script_version(version).await),
-            Self::Deploy(script, version) => format!("{:?}", store.deploy("a", &script, &version, START).await),
+            Self::Deploy(script, version) => {
+                format!("{:?}", store.deploy("a", &script, &version, START).await)
+            }
             Self::Script(name) => format!(
                 "{:?} {:?} {:?}",
                 store.script("a", &name).await,
@@ -163,9 +201,15 @@ impl Request {
             ),
             Self::PutWorkflow(workflow) => format!("{:?}", store.put_workflow(workflow).await),
             Self::Workflow(name) => {
-                format!("{:?} {:?}", store.workflow("a", &name).await, store.deployed_workflow("a", &name).await)
+                format!(
+                    "{:?} {:?}",
+                    store.workflow("a", &name).await,
+                    store.deployed_workflow("a", &name).await
+                )
             }
-            Self::Workflows(search, page) => format!("{:?}", store.workflows("a", search.as_deref(), page).await),
+            Self::Workflows(search, page) => {
+                format!("{:?}", store.workflows("a", search.as_deref(), page).await)
+            }
             Self::WorkflowVersions(workflow, page) => {
                 format!("{:?}", store.workflow_versions(workflow, page).await)
             }
@@ -203,7 +247,12 @@ impl World {
     }
 
     fn instance(&mut self) -> InstanceNo {
-        InstanceNo(1 + self.random.below(self.instances.cast_unsigned() + 2).cast_signed())
+        InstanceNo(
+            1 + self
+                .random
+                .below(self.instances.cast_unsigned() + 2)
+                .cast_signed(),
+        )
     }
 
     fn workflow(&mut self) -> i64 {
@@ -215,7 +264,11 @@ impl World {
     }
 
     fn bytes(&mut self) -> Bytes {
-        let length = if self.random.one_in(10) { 8_180 + self.random.below(20) } else { self.random.below(60) };
+        let length = if self.random.one_in(10) {
+            8_180 + self.random.below(20)
+        } else {
+            self.random.below(60)
+        };
         Bytes::from(vec![self.random.below(256) as u8; length as usize])
     }
 
@@ -223,7 +276,9 @@ impl World {
         let instances = (0..1 + self.random.below(4))
             .map(|_| NewInstance {
                 version: format!("v{}", self.random.below(3)),
-                trigger: self.random.pick(&[Trigger::Api, Trigger::Binding, Trigger::Event, Trigger::Cron]),
+                trigger: self
+                    .random
+                    .pick(&[Trigger::Api, Trigger::Binding, Trigger::Event, Trigger::Cron]),
                 created_at: Timestamp(self.now.0 - self.random.below(30).cast_signed()),
                 success_retention_millis: self.random.below(200),
                 error_retention_millis: self.random.below(200),
@@ -241,23 +296,44 @@ impl World {
     }
 
     fn one_commit(&mut self) -> Commit {
-        let guess = (self.instance(), Lease { node: self.node(), epoch: 1 }, 1);
-        let (instance, lease, next) =
-            if self.leases.is_empty() || self.random.one_in(10) { guess } else { self.random.pick(&self.leases) };
+        let guess = (
+            self.instance(),
+            Lease {
+                node: self.node(),
+                epoch: 1,
+            },
+            1,
+        );
+        let (instance, lease, next) = if self.leases.is_empty() || self.random.one_in(10) {
+            guess
+        } else {
+            self.random.pick(&self.leases)
+        };
         let status = self.random.pick(&Status::ALL);
-        let entries = (0..self.random.below(4)).map(|_| (self.bytes().to_vec(), Some(self.bytes()))).collect();
+        let entries = (0..self.random.below(4))
+            .map(|_| (self.bytes().to_vec(), Some(self.bytes())))
+            .collect();
         let wake_at = self.now.plus(self.random.below(100));
         Commit {
             instance,
             lease,
-            next_seq: Seq(if self.random.one_in(10) { self.random.below(5) } else { next }),
+            next_seq: Seq(if self.random.one_in(10) {
+                self.random.below(5)
+            } else {
+                next
+            }),
             entries,
             status,
             started_at: self.random.maybe(self.now),
             ended_at: status.is_final().then_some(self.now),
             at: self.now,
-            consumed: self.random.one_in(3).then(|| InboxNo(self.random.below(100).cast_signed())),
-            release: self.random.one_in(4).then(|| Release { wake_at: self.random.maybe(wake_at) }),
+            consumed: self
+                .random
+                .one_in(3)
+                .then(|| InboxNo(self.random.below(100).cast_signed())),
+            release: self.random.one_in(4).then(|| Release {
+                wake_at: self.random.maybe(wake_at),
+            }),
             repin: self.random.one_in(8).then(|| Repin {
                 version: format!("v{}", self.random.below(5)),
                 script_version: "s2".to_owned(),
@@ -290,12 +366,17 @@ impl World {
 
     fn filter(&mut self) -> InstanceFilter {
         let (status, instance) = (self.random.pick(&Status::ALL), self.instance());
-        let (from, until) = (START.plus(self.random.below(3_000)), START.plus(self.random.below(6_000)));
+        let (from, until) = (
+            START.plus(self.random.below(3_000)),
+            START.plus(self.random.below(6_000)),
+        );
         InstanceFilter {
             status: self.random.maybe(status),
             created_from: self.random.maybe(from),
             created_until: self.random.maybe(until),
-            order: self.random.pick(&[SortOrder::NewestFirst, SortOrder::OldestFirst]),
+            order: self
+                .random
+                .pick(&[SortOrder::NewestFirst, SortOrder::OldestFirst]),
             after: self.random.maybe(instance),
             offset: self.random.below(3),
             limit: self.random.below(10) as usize,
@@ -303,13 +384,22 @@ impl World {
     }
 
     fn catalog(&mut self) -> Request {
-        let page = WorkflowPage { offset: self.random.below(3), limit: self.random.below(5) as usize };
+        let page = WorkflowPage {
+            offset: self.random.below(3),
+            limit: self.random.below(5) as usize,
+        };
         let (script, version) = (self.random.pick(&["s", "t"]), self.random.below(12).to_string());
         match self.random.below(11) {
-            0..3 => Request::PutWorkflow(NewWorkflow { at: self.now, ..new_workflow(&self.name(), &version) }),
+            0..3 => Request::PutWorkflow(NewWorkflow {
+                at: self.now,
+                ..new_workflow(&self.name(), &version)
+            }),
             3 => Request::DeleteWorkflow(self.name()),
             4 => Request::Workflow(self.name()),
-            5 => Request::Workflows(self.random.pick(&[None, Some("W"), Some("2")]).map(str::to_owned), page),
+            5 => Request::Workflows(
+                self.random.pick(&[None, Some("W"), Some("2")]).map(str::to_owned),
+                page,
+            ),
             6 => Request::WorkflowVersions(self.workflow(), page),
             7 => Request::AddScriptVersion(NewScriptVersion {
                 script: script.to_owned(),
@@ -318,7 +408,11 @@ impl World {
             }),
             8 => Request::Deploy(script.to_owned(), version),
             9 => Request::PutSetting(script.to_owned(), version),
-            _ => self.random.pick(&[Request::Script as fn(String) -> Request, Request::Setting])(script.to_owned()),
+            _ => self
+                .random
+                .pick(&[Request::Script as fn(String) -> Request, Request::Setting])(
+                script.to_owned()
+            ),
         }
     }
 
@@ -335,8 +429,14 @@ impl World {
     }
 
     fn everything(&self) -> Vec<Request> {
-        let all = InstanceFilter { limit: 10_000, ..InstanceFilter::default() };
-        let page = WorkflowPage { offset: 0, limit: 1_000 };
+        let all = InstanceFilter {
+            limit: 10_000,
+            ..InstanceFilter::default()
+        };
+        let page = WorkflowPage {
+            offset: 0,
+            limit: 1_000,
+        };
         let mut requests = vec![Request::NextDue, Request::Workflows(None, page)];
         for workflow in 1..100 {
             requests.push(Request::Instances(workflow, all.clone()));

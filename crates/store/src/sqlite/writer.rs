@@ -4,7 +4,7 @@ use super::remove;
 use super::transaction::{Numbers, Transaction};
 use crate::StoreError;
 use rusqlite::Connection;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 /// Requests in one transaction. More of them would save no more flushes, only keep the first one waiting.
@@ -75,7 +75,7 @@ impl Writer {
         let (jobs, queue) = channel();
         let thread = std::thread::Builder::new()
             .name("cairn-write".to_owned())
-            .spawn(move || write(connection, numbers, &queue))
+            .spawn(move || write(&connection, numbers, &queue))
             .map_err(|error| StoreError::Unavailable(format!("no thread for writing: {error}")))?;
         Ok((Self { jobs }, thread))
     }
@@ -95,10 +95,10 @@ impl Writer {
     }
 }
 
-fn write(connection: Connection, mut numbers: Numbers, queue: &Receiver<Box<dyn Job>>) {
-    let mut may_sweep = true;
+fn write(connection: &Connection, mut numbers: Numbers, queue: &Receiver<Box<dyn Job>>) {
+    let (mut may_sweep, mut is_closing) = (true, false);
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
-    loop {
+    while !is_closing {
         let sweeping = may_sweep && numbers.has_doomed();
         if !sweeping {
             match queue.recv() {
@@ -106,12 +106,17 @@ fn write(connection: Connection, mut numbers: Numbers, queue: &Receiver<Box<dyn 
                 Err(_) => break,
             }
         }
-        while jobs.len() < BATCH
-            && let Ok(job) = queue.try_recv()
-        {
-            jobs.push(job);
+        while jobs.len() < BATCH {
+            match queue.try_recv() {
+                Ok(job) => jobs.push(job),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    is_closing = true;
+                    break;
+                }
+            }
         }
-        let outcome = run(&connection, &mut numbers, &mut jobs, sweeping);
+        let outcome = run(connection, &mut numbers, &mut jobs, sweeping);
         // A sweep that fails is tried again with the next request, not in a loop of its own.
         may_sweep = outcome.is_ok();
         for job in jobs.drain(..) {
