@@ -11,6 +11,7 @@ pub mod memory;
 mod page;
 pub mod sqlite;
 
+pub use memory::MemoryStore;
 pub use catalog::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, WorkflowRow,
     WorkflowVersionRow,
