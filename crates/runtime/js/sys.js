@@ -4,8 +4,11 @@
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import { decode, encode } from './value.js';
 
+// Its name is part of the message, as it is for errors with names of their own that cross from one Worker to another.
 class WorkflowError extends Error {
-  name = 'WorkflowError';
+  constructor(message) {
+    super(`WorkflowError: ${message}`);
+  }
 }
 
 const unsupported = (what) => new WorkflowError(`(body) ${what} is not supported by this version of Cairn`);
@@ -58,7 +61,7 @@ export class WorkflowBinding extends WorkerEntrypoint {
       body: `{"workflow":${workflow},"method":"${method}"${rest}}`,
     });
     const reply = await response.json();
-    if (reply.error !== undefined) throw new WorkflowError(reply.error);
+    if (reply.failure !== undefined) throw new WorkflowError(reply.failure);
     return reply;
   }
 

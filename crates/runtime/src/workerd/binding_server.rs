@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -100,7 +101,7 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let reply = match service.call(request).await {
         Ok(reply) => reply_text(&reply),
-        Err(error) => serde_json::json!({ "error": error.message }).to_string(),
+        Err(error) => json!({ "failure": error.message }).to_string(),
     };
     Ok(Response::new(Full::new(reply.into())))
 }
@@ -247,7 +248,7 @@ fn read_value((form, body): (&str, &RawValue)) -> Result<Value, BindingError> {
 fn reply_text(reply: &BindingReply) -> String {
     match reply {
         BindingReply::Done => "{}".into(),
-        BindingReply::Ids(ids) => serde_json::json!({ "ids": ids }).to_string(),
+        BindingReply::Ids(ids) => json!({ "ids": ids }).to_string(),
         BindingReply::Status {
             status,
             error,
@@ -255,8 +256,8 @@ fn reply_text(reply: &BindingReply) -> String {
         } => {
             let mut text = format!("{{\"status\":\"{}\"", status.as_str());
             if let Some(error) = error {
-                let error = serde_json::json!({ "name": error.name, "message": error.message });
-                text.push_str(&format!(",\"error\":{error}"));
+                let (name, message) = (json!(error.name), json!(error.message));
+                text.push_str(&format!(",\"error\":{{\"name\":{name},\"message\":{message}}}"));
             }
             if let Some(output) = output {
                 let (form, body) = output.parts();

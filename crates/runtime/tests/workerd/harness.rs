@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tracing::field::{Field, Visit};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -58,7 +61,8 @@ pub(crate) struct World {
     reports: mpsc::UnboundedReceiver<Vec<Report>>,
     queue: VecDeque<Report>,
     last_run: u64,
-    _run_dir: TempDir,
+    pub(crate) step_limit: u32,
+    run_dir: TempDir,
 }
 
 pub(crate) fn module(name: &str, kind: ModuleKind, content: impl Into<Bytes>) -> Module {
@@ -103,10 +107,8 @@ impl World {
 
     pub(crate) fn with_spec(spec: WorkerSpec, configure: impl FnOnce(&mut WorkerdConfig)) -> Option<Self> {
         let binary = workerd()?;
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_test_writer()
-            .try_init();
+        // Another test has set it up already, if it fails.
+        let _ = tracing_subscriber::registry().with(Lines).try_init();
         let run_dir = tempfile::Builder::new().prefix("cairn-test-").tempdir().unwrap();
         let mut config = WorkerdConfig::new(binary, run_dir.path());
         configure(&mut config);
@@ -122,8 +124,13 @@ impl World {
             reports,
             queue: VecDeque::new(),
             last_run: 0,
-            _run_dir: run_dir,
+            step_limit: 10_000,
+            run_dir,
         })
+    }
+
+    pub(crate) fn run_dir(&self) -> &Path {
+        self.run_dir.path()
     }
 
     pub(crate) fn start(&mut self, params: &str) -> RunId {
@@ -141,7 +148,7 @@ impl World {
             instance_id: format!("instance-{}", run.0),
             created_at: Timestamp(1_700_000_000_000),
             params: Value::from_json(params).unwrap(),
-            step_limit: 100,
+            step_limit: self.step_limit,
             history,
         }))]);
         run
@@ -216,6 +223,57 @@ impl World {
         match self.finish(run).await {
             ReportKind::Returned { output } => output.to_json_text(),
             other => panic!("expected an output: {other:?}"),
+        }
+    }
+}
+
+/// Log lines of user code, by script.
+static LINES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// The lines of a script: level, workflow, instance, step and text.
+pub(crate) fn lines_of(script: &str) -> Vec<String> {
+    let lines = LINES.lock().unwrap();
+    lines.iter().filter(|(of, _)| of == script).map(|(_, line)| line.clone()).collect()
+}
+
+struct Lines;
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() != "cairn::user" {
+            return;
+        }
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let Fields { script, workflow, instance, step, message } = fields;
+        let line = format!("{} {workflow}/{instance} {step}: {message}", event.metadata().level());
+        LINES.lock().unwrap().push((script, line));
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    script: String,
+    workflow: String,
+    instance: String,
+    step: String,
+    message: String,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "script" => self.script = value.into(),
+            "workflow" => self.workflow = value.into(),
+            "instance" => self.instance = value.into(),
+            "step" => self.step = value.into(),
+            _ => {}
         }
     }
 }
