@@ -84,24 +84,24 @@ fn select(filter: &InstanceFilter) -> &'static str {
         (Some(true), SortOrder::NewestFirst) => {
             rows!(
                 "instance_final",
-                "i.status IN (3, 4, 5) AND i.status = ?8",
+                "i.status BETWEEN 3 AND 5 AND i.status = ?8",
                 "DESC"
             )
         }
         (Some(true), SortOrder::OldestFirst) => {
-            rows!("instance_final", "i.status IN (3, 4, 5) AND i.status = ?8", "ASC")
+            rows!("instance_final", "i.status BETWEEN 3 AND 5 AND i.status = ?8", "ASC")
         }
         (Some(false), SortOrder::NewestFirst) => {
             rows!(
                 "instance_live",
-                "i.status NOT IN (3, 4, 5) AND i.status = ?8",
+                "i.status NOT BETWEEN 3 AND 5 AND i.status = ?8",
                 "DESC"
             )
         }
         (Some(false), SortOrder::OldestFirst) => {
             rows!(
                 "instance_live",
-                "i.status NOT IN (3, 4, 5) AND i.status = ?8",
+                "i.status NOT BETWEEN 3 AND 5 AND i.status = ?8",
                 "ASC"
             )
         }
@@ -136,11 +136,11 @@ fn span(connection: &Connection, workflow: i64, filter: &InstanceFilter) -> Resu
     };
     let count = if status.is_final() {
         "SELECT count(*) FROM instance INDEXED BY instance_final
-         WHERE status IN (3, 4, 5) AND workflow = ?1 AND status = ?2
+         WHERE status BETWEEN 3 AND 5 AND workflow = ?1 AND status = ?2
              AND no BETWEEN ?3 AND ?4 AND created_at BETWEEN ?5 AND ?6"
     } else {
         "SELECT count(*) FROM instance INDEXED BY instance_live
-         WHERE status NOT IN (3, 4, 5) AND workflow = ?1 AND status = ?2
+         WHERE status NOT BETWEEN 3 AND 5 AND workflow = ?1 AND status = ?2
              AND no BETWEEN ?3 AND ?4 AND created_at BETWEEN ?5 AND ?6"
     };
     let total: i64 = connection.prepare_cached(count)?.query_row(
