@@ -3,6 +3,7 @@
 use crate::{DurationValue, Retention, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 
 /// State of an instance (behaviour §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,14 +62,15 @@ pub struct NamedError {
 }
 
 /// An instance to create. Every field may be absent, and the body as a whole.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct InstanceCreate {
     /// Its id; a UUID is made up when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_id: Option<String>,
-    /// Its parameters: a JSON value, or a string that is JSON text (the public schema knows only the latter).
+    /// Its parameters: a JSON value, or a string that is JSON text (the public schema knows only the latter). Kept as written,
+    /// so that the order of keys stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub params: Option<Json>,
+    pub params: Option<Box<RawValue>>,
     /// How long it is kept once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_retention: Option<Retention>,
@@ -125,7 +127,7 @@ pub struct TriggerInfo {
 }
 
 /// One instance with its steps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InstanceDetails {
     /// Its id. (Not in the public schema; a reader need not remember what it asked for.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +135,7 @@ pub struct InstanceDetails {
     /// Its state.
     pub status: InstanceStatus,
     /// Its parameters.
-    pub params: Json,
+    pub params: Box<RawValue>,
     /// What made it come to be.
     pub trigger: TriggerInfo,
     /// The workflow version it is pinned to.
@@ -155,9 +157,8 @@ pub struct InstanceDetails {
     pub rollback: Option<Json>,
     /// `step.do` calls, sleeps and waits.
     pub step_count: u64,
-    /// Its steps, by order of their first start unless asked otherwise; absent with `simple=true`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<Vec<Step>>,
+    /// Its steps, by order of their first start unless asked otherwise; empty with `simple=true`.
+    pub steps: Vec<Step>,
 }
 
 /// A step as it is shown.
@@ -271,7 +272,7 @@ pub struct Attempt {
 }
 
 /// Answer of `GET …/step`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StepOutput {
     /// `complete`, `errored`, `running` or `waiting`; `running` with an error is a step between two attempts.
     pub status: InstanceStatus,
@@ -279,7 +280,7 @@ pub struct StepOutput {
     pub error: Option<NamedError>,
     /// The result, in full, as the JSON value it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub output: Option<Json>,
+    pub output: Option<Box<RawValue>>,
     /// The type a `waitForEvent` waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_type: Option<String>,
@@ -405,18 +406,6 @@ pub struct BatchTerminateResult {
     /// How many instances it takes on.
     #[serde(rename = "instancesTerminated")]
     pub instances_terminated: u64,
-}
-
-impl InstanceCreate {
-    /// An instance with this id and these parameters.
-    pub fn new(instance_id: Option<String>, params: Option<Json>) -> Self {
-        Self {
-            instance_id,
-            params,
-            instance_retention: None,
-            location_hint: None,
-        }
-    }
 }
 
 impl DurationValue {

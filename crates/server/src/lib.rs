@@ -1,1 +1,194 @@
 //! The HTTP door: routes, authentication, composition.
+//!
+//! [`Server::start`] puts store, runtime and engine together and listens; [`Server::run_until`] answers. The way of a request: `serve` (the
+//! connection) → `app` (the way in) → `route` (which route) → `routes` (its handler) → the engine.
+
+mod answer;
+mod app;
+mod auth;
+mod body;
+mod door;
+mod error;
+mod hosts;
+mod jobs;
+mod query;
+mod route;
+mod routes;
+mod serve;
+mod upload;
+
+pub use auth::Auth;
+pub use cairn_engine::{Engine, Settings};
+pub use cairn_runtime::workerd::Egress;
+pub use error::ServerError;
+
+use app::App;
+use body::BodyLimits;
+use cairn_engine::{Parts, StoredWorkers, SystemClock};
+use cairn_runtime::workerd::{Workerd, WorkerdConfig};
+use cairn_store::Store;
+use cairn_store::sqlite::SqliteStore;
+use jobs::Jobs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+/// What a server is made of.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who may ask.
+    pub auth: Auth,
+    /// The workerd executable.
+    pub workerd: PathBuf,
+    /// Where processes have their sockets; its path must be short. A folder of the system's temporary directory when absent.
+    pub run_dir: Option<PathBuf>,
+    /// Which addresses user code may reach.
+    pub egress: Egress,
+    /// A process without work is stopped after this time.
+    pub process_idle: Duration,
+    /// Limits and sizes of the engine.
+    pub settings: Settings,
+    /// Bytes of an uploaded script, all modules together (`limits.script_bytes`).
+    pub script_bytes: usize,
+    /// Bytes of any other body (`limits.json_bytes`).
+    pub json_bytes: usize,
+}
+
+impl Config {
+    /// The defaults: 127.0.0.1:8787, a token that is made at first start, public addresses only, 60 seconds idle.
+    pub fn new(data_dir: impl Into<PathBuf>, workerd: impl Into<PathBuf>) -> Self {
+        let limits = BodyLimits::default();
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            auth: Auth::Token(None),
+            workerd: workerd.into(),
+            run_dir: None,
+            egress: Egress::PublicOnly,
+            process_idle: Duration::from_secs(60),
+            settings: Settings::default(),
+            script_bytes: limits.script_bytes,
+            json_bytes: limits.json_bytes,
+        }
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    engine: Engine,
+    runtime: Arc<Workerd>,
+    listener: TcpListener,
+    address: SocketAddr,
+    app: Arc<App>,
+    new_token: Option<String>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens the store, takes up what is due, and listens. Requests are answered from [`Server::run_until`] on.
+    ///
+    /// # Errors
+    /// [`ServerError`], each saying what to do.
+    pub async fn start(config: Config) -> Result<Self, ServerError> {
+        if config.auth == Auth::Open && !config.listen.ip().is_loopback() {
+            return Err(ServerError::OpenToAll(config.listen));
+        }
+        let cannot_listen = |error| ServerError::Listen {
+            address: config.listen,
+            error,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
+        let data_dir = config.data_dir.clone();
+        let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&data_dir)).await;
+        let opened = opened.map_err(|error| ServerError::Runtime(std::io::Error::other(error)))?;
+        let store: Arc<dyn Store> = Arc::new(opened?);
+        let (gate, new_token) = auth::set_up(config.auth.clone(), store.as_ref()).await?;
+        let (reporter, reports) = mpsc::unbounded_channel();
+        let runtime = Workerd::new(
+            workerd_config(&config),
+            Arc::new(StoredWorkers::new(Arc::clone(&store))),
+            reporter,
+        )
+        .map_err(ServerError::Runtime)?;
+        let engine = Engine::start(Parts {
+            store,
+            runtime: Arc::clone(&runtime) as _,
+            reports,
+            clock: Arc::new(SystemClock),
+            settings: config.settings,
+        })
+        .await?;
+        runtime.set_bindings(Arc::new(engine.clone()));
+        let limits = BodyLimits {
+            json_bytes: config.json_bytes,
+            script_bytes: config.script_bytes,
+            ..BodyLimits::default()
+        };
+        let door = Arc::new(door::Processes(Arc::clone(&runtime)));
+        let app = Arc::new(App {
+            engine: engine.clone(),
+            gate,
+            door,
+            limits,
+            jobs: Jobs::default(),
+            address,
+        });
+        Ok(Self {
+            engine,
+            runtime,
+            listener,
+            address,
+            app,
+            new_token,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The root token, when it was made just now: it is kept as a hash only and cannot be shown again.
+    pub fn new_token(&self) -> Option<&str> {
+        self.new_token.as_deref()
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Answers requests until `shutdown`; then lets those under way end, stops the engine and all processes, and closes the store.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
+        let router = app::router(self.app);
+        serve::serve(self.listener, router, shutdown).await;
+        self.engine.shutdown().await;
+        self.runtime.shutdown().await;
+    }
+}
+
+fn workerd_config(config: &Config) -> WorkerdConfig {
+    let run_dir = config
+        .run_dir
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join("cairn"));
+    let mut workerd = WorkerdConfig::new(&config.workerd, run_dir);
+    workerd.idle = config.process_idle;
+    workerd.egress = config.egress;
+    workerd
+}

@@ -1,0 +1,137 @@
+//! What all requests share, and the way from a request to its handler.
+
+use crate::answer::{Answer, failed};
+use crate::auth::Gate;
+use crate::body::BodyLimits;
+use crate::hosts::{self, WorkerDoor};
+use crate::jobs::Jobs;
+use crate::query::Query;
+use crate::route::Route;
+use crate::routes;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Response};
+use axum::routing::get;
+use cairn_api::{ApiError, Failure};
+use cairn_engine::Engine;
+use std::any::Any;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// What all requests share.
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) gate: Gate,
+    pub(crate) door: Arc<dyn WorkerDoor>,
+    pub(crate) limits: BodyLimits,
+    pub(crate) jobs: Jobs,
+    /// Where this server listens; names the URLs of Workers.
+    pub(crate) address: SocketAddr,
+}
+
+/// One request to the API, without its path and body.
+pub(crate) struct Call {
+    pub(crate) app: Arc<App>,
+    pub(crate) method: Method,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Call {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.app.engine
+    }
+
+    /// That the route exists, but not for this method.
+    pub(crate) fn wrong_method(&self, allowed: &str) -> Failure {
+        Failure::new(
+            ApiError::MethodNotAllowed,
+            format!(
+                "Method {} not available for that URI; it has {allowed}.",
+                self.method
+            ),
+        )
+    }
+}
+
+/// The whole door.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(routes::health::alive))
+        .route("/readyz", get(routes::health::ready))
+        .fallback(enter)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), to_worker))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(app)
+}
+
+/// Requests by the host name of a Worker go to the Worker, whatever their path.
+async fn to_worker(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: axum::middleware::Next,
+) -> Response<Body> {
+    match hosts::worker_host(request.uri(), request.headers()) {
+        Some(name) => hosts::forward(&app, &name, request).await,
+        None => next.run(request).await,
+    }
+}
+
+async fn enter(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    match handle(app, request).await {
+        Ok(response) => response,
+        Err(failure) => failed(&failure),
+    }
+}
+
+async fn handle(app: Arc<App>, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    app.gate.admit(&parts.uri, &parts.headers)?;
+    let path = parts.uri.path();
+    let route = Route::parse(path).ok_or_else(|| {
+        let shown = path.strip_prefix("/client/v4").unwrap_or(path);
+        Failure::new(
+            ApiError::NoRoute,
+            format!("No route for the URI {} {shown}", parts.method),
+        )
+    })?;
+    let query = Query::parse(parts.uri.query())?;
+    let call = Call {
+        app,
+        method: parts.method,
+        query,
+        headers: parts.headers,
+    };
+    match route {
+        Route::User(route) => routes::user::handle(&call, route),
+        Route::Script { account, route } => routes::scripts::handle(&call, body, (&account, route)).await,
+        Route::Workflow { account, route } => routes::workflows::handle(&call, body, (&account, route)).await,
+        Route::Instance {
+            account,
+            workflow,
+            route,
+        } => routes::instances::handle(&call, body, (&account, &workflow, route)).await,
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer hands over what was thrown"
+)]
+fn panicked(thrown: Box<dyn Any + Send>) -> Response<Body> {
+    let text = thrown
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| thrown.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    tracing::error!(
+        panic = text,
+        "a request handler panicked; this is a defect of cairn"
+    );
+    failed(&Failure::new(
+        ApiError::Internal,
+        "cairn has a defect; its log has the details. The server goes on",
+    ))
+}

@@ -1,0 +1,279 @@
+//! Requests by the host name of a Worker: `http://<script>.localhost:<port>/` reaches its `fetch` handler.
+
+use crate::app::App;
+use crate::auth::host_of;
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
+use bytes::Bytes;
+use cairn_engine::ScriptRow;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::any::Any;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Labels below this domain name Workers.
+const DOMAIN: &str = ".localhost";
+
+/// Which Worker a host names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkerName {
+    script: String,
+    account: Option<String>,
+}
+
+/// A byte stream to a Worker.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection to a Worker's `fetch` handler.
+pub(crate) struct WorkerConnection {
+    pub(crate) stream: Box<dyn Stream>,
+    /// Keeps the process from idling while it is held.
+    pub(crate) guard: Box<dyn Any + Send + Sync>,
+}
+
+/// Where Workers are reached.
+#[async_trait]
+pub(crate) trait WorkerDoor: Send + Sync {
+    /// Connects to the `fetch` handler of a version.
+    async fn connect(&self, version: &str) -> Result<WorkerConnection, String>;
+}
+
+/// The Worker that a request names by its host, if it does.
+pub(crate) fn worker_host(uri: &Uri, headers: &HeaderMap) -> Option<WorkerName> {
+    let host = host_of(uri, headers)?;
+    let labels = host.strip_suffix(DOMAIN).filter(|labels| !labels.is_empty())?;
+    let (script, account) = match labels.split_once('.') {
+        Some((script, account)) => (script.to_owned(), Some(account.to_owned())),
+        None => (labels.to_owned(), None),
+    };
+    Some(WorkerName { script, account })
+}
+
+/// Hands a request to a Worker and streams its answer back.
+pub(crate) async fn forward(app: &App, name: &WorkerName, request: Request) -> Response<Body> {
+    let row = match find(app, name).await {
+        Ok(row) => row,
+        Err((status, text)) => return plain(status, text),
+    };
+    let Some((version, _)) = row.deployed else {
+        return plain(
+            StatusCode::NOT_FOUND,
+            format!("the Worker \"{}\" has no deployed version", row.name),
+        );
+    };
+    match app.door.connect(&version).await {
+        Ok(connection) => exchange(connection, request).await,
+        Err(error) => {
+            tracing::warn!(script = row.name, error, "a Worker could not be reached");
+            plain(
+                StatusCode::BAD_GATEWAY,
+                format!("the Worker \"{}\" could not be started: {error}", row.name),
+            )
+        }
+    }
+}
+
+async fn find(app: &App, name: &WorkerName) -> Result<ScriptRow, (StatusCode, String)> {
+    let rows = app.engine.scripts_named(&name.script).await;
+    let mut rows = rows.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
+    if let Some(account) = &name.account {
+        rows.retain(|row| row.account.eq_ignore_ascii_case(account));
+    }
+    match rows.len() {
+        1 => Ok(rows.remove(0)),
+        0 => Err((
+            StatusCode::NOT_FOUND,
+            format!("no Worker of the name \"{}\" is deployed here", name.script),
+        )),
+        _ => Err((
+            StatusCode::MISDIRECTED_REQUEST,
+            format!(
+                "several accounts have a Worker \"{0}\"; name the account too: http://{0}.<account>{DOMAIN}/",
+                name.script
+            ),
+        )),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text + "\n"));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+async fn exchange(
+    WorkerConnection { stream, guard }: WorkerConnection,
+    mut request: Request,
+) -> Response<Body> {
+    let (mut sender, connection) = match http1::handshake(TokioIo::new(stream)).await {
+        Ok(pair) => pair,
+        Err(error) => {
+            return plain(
+                StatusCode::BAD_GATEWAY,
+                format!("the Worker does not answer: {error}"),
+            );
+        }
+    };
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%error, "a connection to a Worker ended");
+        }
+    });
+    let upgrade = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+    prepare(&mut request, upgrade.is_some());
+    let mut response = match sender.send_request(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            return plain(
+                StatusCode::BAD_GATEWAY,
+                format!("the Worker ended the connection: {error}; its log may say why"),
+            );
+        }
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(client) = upgrade
+    {
+        let worker = hyper::upgrade::on(&mut response);
+        tokio::spawn(async move {
+            let _guard = guard;
+            if let (Ok(client), Ok(worker)) = (client.await, worker.await) {
+                // Either side may hang up at any time.
+                let _ =
+                    tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(worker)).await;
+            }
+        });
+        return response.map(|_| Body::empty());
+    }
+    strip_hop_by_hop(response.headers_mut());
+    response.map(|body| Body::new(Guarded { body, _guard: guard }))
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    let connection = headers
+        .get(header::CONNECTION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    headers.contains_key(header::UPGRADE)
+        && connection
+            .split(',')
+            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// A request as the Worker is to see it: the path in origin form, the host kept.
+fn prepare(request: &mut Request, is_upgrade: bool) {
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str())
+        .to_owned();
+    if let Ok(uri) = path.parse() {
+        *request.uri_mut() = uri;
+    }
+    if !is_upgrade {
+        strip_hop_by_hop(request.headers_mut());
+    }
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// A body that keeps the Worker's process awake until it has been read.
+struct Guarded {
+    body: Incoming,
+    _guard: Box<dyn Any + Send + Sync>,
+}
+
+impl hyper::body::Body for Guarded {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(host: &str) -> Option<(String, Option<String>)> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().unwrap());
+        worker_host(&Uri::from_static("/x"), &headers).map(|name| (name.script, name.account))
+    }
+
+    #[test]
+    fn names_of_workers() {
+        assert_eq!(host("my-worker.localhost:8787"), Some(("my-worker".into(), None)));
+        assert_eq!(
+            host("My-Worker.acc.LOCALHOST"),
+            Some(("my-worker".into(), Some("acc".into())))
+        );
+        for other in ["localhost:8787", "127.0.0.1", "x.example", ".localhost"] {
+            assert_eq!(host(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn hop_by_hop_headers_stay_here() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, x-secret"),
+            ("x-secret", "1"),
+            ("te", "trailers"),
+            ("x-other", "2"),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-other"]);
+    }
+}

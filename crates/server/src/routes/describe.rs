@@ -1,0 +1,194 @@
+//! One instance with its steps, and the output of one step.
+
+use super::words;
+use crate::answer::{Answer, bad, done, engine};
+use crate::app::Call;
+use cairn_api::{
+    ApiError, Attempt, Failure, InstanceDetails, InstanceStatus, Retries, RetryDelay, Step, StepConfig,
+    StepOutput, TriggerInfo, TriggerSource,
+};
+use cairn_engine::{Preview, Seq, StepDetail, StepKind, StepView};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// Characters of a step's output that are shown (behaviour §1.2).
+const PREVIEW_CHARS: usize = 1_024;
+const CUT_MARK: &str = "[truncated output]";
+const REDACTED: &str = "[REDACTED]";
+
+/// `GET …/instances/:id`
+pub(super) async fn one(call: &Call, (account, workflow): (&str, &str), id: &str) -> Answer {
+    let flags = [("true", true), ("false", false)];
+    let is_simple = call.query.word("simple", &flags)?.unwrap_or(false);
+    let is_descending = call
+        .query
+        .word("order", &[("asc", false), ("desc", true)])?
+        .unwrap_or(false);
+    let found = call
+        .engine()
+        .instance(account, workflow, (id, PREVIEW_CHARS))
+        .await
+        .map_err(engine)?;
+    let (row, view) = (found.row, found.view);
+    let step_count = view.steps.len() as u64;
+    let mut steps: Vec<Step> = view
+        .steps
+        .into_iter()
+        .map(|step| shown(step, &found.previews))
+        .collect();
+    if view.terminated_at.is_some() {
+        steps.push(Step::Termination {
+            trigger: TriggerInfo {
+                source: TriggerSource::Api,
+            },
+        });
+    }
+    if is_descending {
+        steps.reverse();
+    }
+    let status = words::status(row.status);
+    done(InstanceDetails {
+        id: Some(row.id),
+        status,
+        params: raw(found.params)?,
+        trigger: TriggerInfo {
+            source: words::trigger(row.trigger),
+        },
+        version_id: row.version,
+        queued: words::time(row.created_at),
+        start: row.started_at.map(words::time),
+        end: row.ended_at.map(words::time),
+        success: status.is_final().then_some(status == InstanceStatus::Complete),
+        error: view.error.map(words::error),
+        output: found.output,
+        rollback: None,
+        step_count,
+        steps: if is_simple { Vec::new() } else { steps },
+    })
+}
+
+fn raw(text: String) -> Result<Box<RawValue>, Failure> {
+    RawValue::from_string(text)
+        .map_err(|error| Failure::new(ApiError::Internal, format!("a stored value is no JSON: {error}")))
+}
+
+fn shown(step: StepView, previews: &BTreeMap<Seq, Preview>) -> Step {
+    let success = step.success();
+    let output = preview(&step, previews);
+    let name = step.key.to_string();
+    let start = words::time(step.started_at);
+    let end = step.ended_at.map(words::time);
+    let error = step.error.map(words::error);
+    match step.detail {
+        StepDetail::Do { config, attempts, .. } => Step::Step {
+            name,
+            start,
+            end,
+            success,
+            output,
+            config: shown_config(&config),
+            attempts: attempts
+                .into_iter()
+                .map(|attempt| Attempt {
+                    start: words::time(attempt.started_at),
+                    end: attempt.ended_at.map(words::time),
+                    success: attempt.ended_at.map(|_| attempt.error.is_none()),
+                    error: attempt.error.map(words::error),
+                })
+                .collect(),
+        },
+        StepDetail::Sleep { until } => Step::Sleep {
+            name,
+            start,
+            end: end.unwrap_or(words::time(until)),
+            finished: success.is_some(),
+            error,
+        },
+        StepDetail::Wait {
+            event_type, deadline, ..
+        } => Step::WaitForEvent {
+            name,
+            start,
+            end: end.unwrap_or(words::time(deadline)),
+            finished: success.is_some(),
+            error,
+            output,
+            event_type: Some(event_type),
+        },
+    }
+}
+
+fn preview(step: &StepView, previews: &BTreeMap<Seq, Preview>) -> Option<String> {
+    let output = step.output()?;
+    if step.is_redacted() {
+        return Some(REDACTED.into());
+    }
+    let Preview { text, is_cut } = previews.get(&output)?;
+    Some(if *is_cut {
+        format!("{text}{CUT_MARK}")
+    } else {
+        text.clone()
+    })
+}
+
+fn shown_config(config: &cairn_engine::StepConfig) -> StepConfig {
+    StepConfig {
+        retries: Retries {
+            limit: config.limit,
+            delay: match config.shown_delay() {
+                Ok(millis) => RetryDelay::Millis(millis),
+                Err(text) => RetryDelay::Text(text),
+            },
+            backoff: Some(config.backoff.as_str().into()),
+        },
+        timeout: match &config.timeout_text {
+            Some(text) => RetryDelay::Text(text.clone()),
+            None => RetryDelay::Millis(config.timeout_millis),
+        },
+        sensitive: config.redacted.then(|| "output".into()),
+    }
+}
+
+/// `GET …/step?name=charge-1&type=step[&attempt=2]`
+pub(super) async fn step(call: &Call, (account, workflow): (&str, &str), id: &str) -> Answer {
+    let query = &call.query;
+    let name = query.text("name")?.ok_or_else(|| {
+        bad("the query parameter \"name\" is missing; it is the step's name with its count, such as \"charge-1\"")
+    })?;
+    // `sleep` is not in the public schema; it answers with the status alone.
+    let kinds = [
+        ("step", StepKind::Do),
+        ("waitForEvent", StepKind::WaitForEvent),
+        ("sleep", StepKind::Sleep),
+    ];
+    let kind = query
+        .word("type", &kinds)?
+        .ok_or_else(|| bad("the query parameter \"type\" is missing; it is \"step\" or \"waitForEvent\""))?;
+    let attempt = query.value("attempt")?;
+    let found = call
+        .engine()
+        .step_output(account, workflow, (id, name, kind, attempt))
+        .await
+        .map_err(engine)?;
+    let status = match (found.step.success(), &found.step.detail) {
+        (Some(true), _) => InstanceStatus::Complete,
+        (Some(false), _) => InstanceStatus::Errored,
+        (None, StepDetail::Do { .. }) => InstanceStatus::Running,
+        (None, StepDetail::Sleep { .. } | StepDetail::Wait { .. }) => InstanceStatus::Waiting,
+    };
+    let output = match found.output {
+        Some(_) if found.step.is_redacted() => Some(raw(format!("\"{REDACTED}\""))?),
+        Some(text) => Some(raw(text)?),
+        None => None,
+    };
+    let event_type = match found.step.detail {
+        StepDetail::Wait { event_type, .. } => Some(event_type),
+        StepDetail::Do { .. } | StepDetail::Sleep { .. } => None,
+    };
+    done(StepOutput {
+        status,
+        error: found.error.map(words::error),
+        output,
+        event_type,
+    })
+}

@@ -1,0 +1,179 @@
+//! `…/instances/…`: the table of contents, and the list.
+
+use super::{batch, commands, create, describe, words};
+use crate::answer::{Answer, bad, done, engine, page};
+use crate::app::Call;
+use crate::route::InstanceRoute;
+use axum::body::Body;
+use axum::http::Method;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cairn_api::{ApiError, Failure, InstanceDeleted, InstanceRow, ResultInfo, Time};
+use cairn_engine::{InstanceFilter, InstanceNo, SortOrder, Timestamp};
+
+const PER_PAGE: u64 = 50;
+
+pub(crate) async fn handle(
+    call: &Call,
+    body: Body,
+    (account, workflow, route): (&str, &str, InstanceRoute),
+) -> Answer {
+    let (method, place) = (call.method.clone(), (account, workflow));
+    match (route, method) {
+        (InstanceRoute::List, Method::GET) => list(call, place).await,
+        (InstanceRoute::List, Method::POST) => create::one(call, body, place).await,
+        (InstanceRoute::List, _) => Err(call.wrong_method("GET, POST")),
+        (InstanceRoute::Batch, Method::POST) => create::batch(call, body, place).await,
+        (InstanceRoute::Batch, _) => Err(call.wrong_method("POST")),
+        (InstanceRoute::BatchDelete, Method::POST) => batch::delete(call, body, place).await,
+        (InstanceRoute::BatchDelete, _) => Err(call.wrong_method("POST")),
+        (InstanceRoute::BatchTerminate, Method::POST) => batch::terminate(call, body, place).await,
+        (InstanceRoute::BatchTerminate, _) => Err(call.wrong_method("POST")),
+        (InstanceRoute::Terminate, Method::PUT) => batch::terminate_all(call, place).await,
+        (InstanceRoute::Terminate, Method::GET) => batch::terminate_status(call, place).await,
+        (InstanceRoute::Terminate, _) => Err(call.wrong_method("GET, PUT")),
+        (InstanceRoute::One(id), Method::GET) => describe::one(call, place, &id).await,
+        (InstanceRoute::One(id), Method::DELETE) => delete(call, place, &id).await,
+        (InstanceRoute::One(_), _) => Err(call.wrong_method("GET, DELETE")),
+        (InstanceRoute::Step(id), Method::GET) => describe::step(call, place, &id).await,
+        (InstanceRoute::Step(_), _) => Err(call.wrong_method("GET")),
+        (InstanceRoute::Status(id), Method::PATCH) => {
+            commands::status(call, body, (account, workflow, &id)).await
+        }
+        (InstanceRoute::Status(_), _) => Err(call.wrong_method("PATCH")),
+        (InstanceRoute::Event(id, event_type), Method::POST) => {
+            commands::event(call, body, (account, workflow), (&id, &event_type)).await
+        }
+        (InstanceRoute::Event(..), _) => Err(call.wrong_method("POST")),
+        (InstanceRoute::Subscribe(_), _) => Err(Failure::new(
+            ApiError::NotSupported,
+            "live events of an instance are not available yet; ask for the instance again instead",
+        )),
+    }
+}
+
+/// `GET …/instances`: by cursor, or by page number, newest first. A page past the end is empty.
+async fn list(call: &Call, (account, workflow): (&str, &str)) -> Answer {
+    let query = &call.query;
+    let per_page = query.per_page(PER_PAGE)?;
+    let number = query.page()?;
+    let cursor = query.text("cursor")?.map(read_cursor).transpose()?;
+    if number.is_some() && cursor.is_some() {
+        return Err(bad(
+            "page and cursor cannot be given together; pass result_info.cursor of the page before, without page",
+        ));
+    }
+    let order = query.word(
+        "direction",
+        &[("asc", SortOrder::OldestFirst), ("desc", SortOrder::NewestFirst)],
+    )?;
+    if query.text("status")? == Some("rollingBack") {
+        // A status of the public schema that no instance of Cairn has yet.
+        call.engine()
+            .workflow_row(account, workflow)
+            .await
+            .map_err(engine)?;
+        return page(
+            Vec::<InstanceRow>::new(),
+            ResultInfo {
+                per_page,
+                page: number,
+                ..ResultInfo::default()
+            },
+        );
+    }
+    let filter = InstanceFilter {
+        status: query.word("status", &words::STATUSES)?,
+        created_from: query.value::<Time>("date_start")?.map(|time| Timestamp(time.0)),
+        created_until: query.value::<Time>("date_end")?.map(|time| Timestamp(time.0)),
+        order: order.unwrap_or_default(),
+        after: cursor,
+        offset: number.unwrap_or(1).saturating_sub(1).saturating_mul(per_page),
+        limit: usize::try_from(per_page).unwrap_or(usize::MAX),
+    };
+    let (workflow, found) = call
+        .engine()
+        .instances(account, workflow, &filter)
+        .await
+        .map_err(engine)?;
+    let next = found
+        .rows
+        .last()
+        .filter(|_| found.more)
+        .map(|row| write_cursor(row.no));
+    let info = ResultInfo {
+        count: found.rows.len() as u64,
+        per_page,
+        total_count: found.total,
+        // Clients that page by number begin without one.
+        page: if cursor.is_none() {
+            Some(number.unwrap_or(1))
+        } else {
+            None
+        },
+        total_pages: Some(found.total.div_ceil(per_page)),
+        cursor: next,
+    };
+    let rows: Vec<InstanceRow> = found
+        .rows
+        .into_iter()
+        .map(|row| InstanceRow {
+            id: row.id,
+            status: words::status(row.status),
+            created_on: words::time(row.created_at),
+            modified_on: words::time(row.modified_at),
+            started_on: row.started_at.map(words::time),
+            ended_on: row.ended_at.map(words::time),
+            version_id: row.version,
+            workflow_id: workflow.id.clone(),
+            trigger_source: Some(words::trigger(row.trigger)),
+        })
+        .collect();
+    page(rows, info)
+}
+
+fn write_cursor(no: InstanceNo) -> String {
+    URL_SAFE_NO_PAD.encode(format!("after:{}", no.0))
+}
+
+fn read_cursor(text: &str) -> Result<InstanceNo, Failure> {
+    let plain = URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let no = plain
+        .as_deref()
+        .and_then(|plain| plain.strip_prefix("after:"))
+        .and_then(|no| no.parse().ok());
+    no.map(InstanceNo).ok_or_else(|| {
+        bad(format!(
+            "the cursor \"{text}\" is none; pass result_info.cursor of the page before"
+        ))
+    })
+}
+
+/// `DELETE …/instances/:id`
+async fn delete(call: &Call, (account, workflow): (&str, &str), id: &str) -> Answer {
+    let at = call
+        .engine()
+        .delete_instance(account, workflow, id)
+        .await
+        .map_err(engine)?;
+    done(InstanceDeleted {
+        instance_id: id.into(),
+        timestamp: words::time(at),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_read_back() {
+        assert_eq!(read_cursor(&write_cursor(InstanceNo(42))), Ok(InstanceNo(42)));
+        for bad in ["", "42", "????", "YWZ0ZXI6eA"] {
+            assert!(read_cursor(bad).is_err(), "{bad}");
+        }
+    }
+}

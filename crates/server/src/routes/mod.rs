@@ -1,0 +1,17 @@
+//! The routes, one subject a file. Each handler reads its request, asks the engine, and writes the answer.
+
+mod batch;
+mod commands;
+mod create;
+mod deployments;
+mod describe;
+pub(crate) mod health;
+pub(crate) mod instances;
+pub(crate) mod scripts;
+mod upload;
+pub(crate) mod user;
+mod words;
+mod workflow_put;
+pub(crate) mod workflows;
+
+pub(crate) use workflow_put::WorkflowExport;

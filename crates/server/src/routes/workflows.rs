@@ -1,0 +1,245 @@
+//! `…/workflows/…` without instances: definitions and their versions.
+
+use super::words;
+use super::workflow_put::put_workflow;
+use crate::answer::{Answer, done, engine, page};
+use crate::app::Call;
+use crate::body;
+use crate::route::WorkflowRoute;
+use axum::body::Body;
+use axum::http::Method;
+use cairn_api::{
+    ApiError, Concurrency, Failure, InstanceCounts, OffsetPage, PutRequest, PutResult, RetentionMillis,
+    RetentionSettings, Schedule, StepLimit, Workflow, WorkflowDeleted, WorkflowVersion,
+};
+use cairn_engine::{
+    EngineError, Status, StatusCounts, WorkflowDetails, WorkflowPage, WorkflowSettings, WorkflowVersionRow,
+    check_workflow_name,
+};
+
+const PER_PAGE: u64 = 10;
+const VERSIONS_PER_PAGE: u64 = 50;
+/// Versions looked through for one at a time.
+const VERSIONS_CHUNK: usize = 500;
+
+pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, WorkflowRoute)) -> Answer {
+    let method = call.method.clone();
+    match (route, method) {
+        (WorkflowRoute::List, Method::GET) => list(call, account).await,
+        (WorkflowRoute::List, _) => Err(call.wrong_method("GET")),
+        (WorkflowRoute::Settings, Method::GET) => settings(call),
+        (WorkflowRoute::Settings, _) => Err(Failure::new(
+            ApiError::NotSupported,
+            "the retention of an account is the server's setting retention_millis; set default_retention on the workflow, or change that setting",
+        )),
+        (WorkflowRoute::Concurrency, _) => Err(Failure::new(
+            ApiError::NotSupported,
+            "concurrency keys are not available yet; use concurrency.limit of the workflow",
+        )),
+        (WorkflowRoute::One(name), Method::GET) => one(call, account, &name).await,
+        (WorkflowRoute::One(name), Method::PUT) => put(call, body, account, &name).await,
+        (WorkflowRoute::One(name), Method::DELETE) => delete(call, account, &name).await,
+        (WorkflowRoute::One(_), _) => Err(call.wrong_method("GET, PUT, DELETE")),
+        (WorkflowRoute::Versions(name), Method::GET) => versions(call, account, &name).await,
+        (WorkflowRoute::Version(name, version), Method::GET) => {
+            version_one(call, account, (&name, &version)).await
+        }
+        (WorkflowRoute::Graph(..), Method::GET) => Err(Failure::new(
+            ApiError::NotSupported,
+            "graphs of workflows are not available yet",
+        )),
+        (WorkflowRoute::Versions(_) | WorkflowRoute::Version(..) | WorkflowRoute::Graph(..), _) => {
+            Err(call.wrong_method("GET"))
+        }
+    }
+}
+
+async fn list(call: &Call, account: &str) -> Answer {
+    let asked = call.query.offset_page(PER_PAGE)?;
+    let search = call.query.text("search")?;
+    if let Some(search) = search {
+        check_workflow_name(search).map_err(|reason| {
+            crate::answer::bad(format!(
+                "the query parameter \"search\" is \"{search}\", a part of a name: {reason}"
+            ))
+        })?;
+    }
+    let (found, total) = call
+        .engine()
+        .workflows(account, search, store_page(asked))
+        .await
+        .map_err(engine)?;
+    let info = asked.info(found.len(), total);
+    page(found.into_iter().map(shown).collect::<Vec<_>>(), info)
+}
+
+fn store_page(asked: OffsetPage) -> WorkflowPage {
+    WorkflowPage {
+        offset: asked.offset(),
+        limit: usize::try_from(asked.per_page).unwrap_or(usize::MAX),
+    }
+}
+
+fn settings(call: &Call) -> Answer {
+    let millis = call.engine().settings().retention_millis;
+    done(RetentionSettings {
+        default_retention: RetentionMillis {
+            success_retention: millis,
+            error_retention: millis,
+        },
+    })
+}
+
+async fn one(call: &Call, account: &str, name: &str) -> Answer {
+    done(shown(
+        call.engine().workflow(account, name).await.map_err(engine)?,
+    ))
+}
+
+fn shown(details: WorkflowDetails) -> Workflow {
+    let WorkflowDetails {
+        row,
+        settings,
+        counts,
+        script_exists,
+    } = details;
+    let schedules = settings.schedules.into_iter().map(|cron| Schedule {
+        cron,
+        next_instance: None,
+    });
+    let schedules: Vec<Schedule> = schedules.collect();
+    Workflow {
+        id: row.id,
+        name: row.name,
+        script_name: row.script,
+        class_name: row.class_name,
+        created_on: words::time(row.created_at),
+        modified_on: words::time(row.modified_at),
+        triggered_on: row.triggered_at.map(words::time),
+        instances: shown_counts(&counts),
+        schedules: (!schedules.is_empty()).then_some(schedules),
+        script_deleted: (!script_exists).then_some(true),
+        jurisdiction: settings.jurisdiction,
+    }
+}
+
+fn shown_counts(counts: &StatusCounts) -> InstanceCounts {
+    InstanceCounts {
+        complete: counts.of(Status::Complete),
+        errored: counts.of(Status::Errored),
+        paused: counts.of(Status::Paused),
+        queued: counts.of(Status::Queued),
+        rolling_back: 0,
+        running: counts.of(Status::Running),
+        terminated: counts.of(Status::Terminated),
+        waiting: counts.of(Status::Waiting),
+        waiting_for_pause: counts.of(Status::WaitingForPause),
+    }
+}
+
+/// Creates or changes a workflow. The script need not have the class, nor exist: what is missing shows when an instance is created.
+async fn put(call: &Call, body: Body, account: &str, name: &str) -> Answer {
+    let asked: PutRequest = body::json(body, &call.app.limits).await?;
+    let cairn = &call.app.engine;
+    let put = put_workflow(asked)?;
+    match cairn.workflow(account, name).await {
+        Ok(known)
+            if known.settings.jurisdiction.is_some()
+                && known.settings.jurisdiction != put.settings.jurisdiction =>
+        {
+            return Err(Failure::new(
+                ApiError::JurisdictionImmutable,
+                format!(
+                    "the jurisdiction of workflow \"{name}\" cannot be changed; delete the workflow first"
+                ),
+            ));
+        }
+        Ok(_) | Err(EngineError::WorkflowNotFound(_)) => {}
+        Err(error) => return Err(engine(error)),
+    }
+    let row = cairn.put_workflow(account, name, put).await.map_err(engine)?;
+    done(PutResult {
+        id: row.id,
+        name: row.name,
+        script_name: row.script,
+        class_name: row.class_name,
+        created_on: words::time(row.created_at),
+        modified_on: words::time(row.modified_at),
+        triggered_on: row.triggered_at.map(words::time),
+        version_id: row.version,
+        is_deleted: 0,
+        terminator_running: 0,
+    })
+}
+
+async fn delete(call: &Call, account: &str, name: &str) -> Answer {
+    call.engine()
+        .delete_workflow(account, name)
+        .await
+        .map_err(engine)?;
+    done(WorkflowDeleted {
+        status: "ok".into(),
+        success: Some(true),
+    })
+}
+
+async fn versions(call: &Call, account: &str, name: &str) -> Answer {
+    let asked = call.query.offset_page(VERSIONS_PER_PAGE)?;
+    let (found, total) = call
+        .engine()
+        .workflow_versions(account, name, store_page(asked))
+        .await
+        .map_err(engine)?;
+    let info = asked.info(found.len(), total);
+    page(
+        found
+            .into_iter()
+            .map(|version| shown_version(call, version))
+            .collect::<Vec<_>>(),
+        info,
+    )
+}
+
+async fn version_one(call: &Call, account: &str, (name, id): (&str, &str)) -> Answer {
+    let mut offset = 0;
+    loop {
+        let asked = WorkflowPage {
+            offset,
+            limit: VERSIONS_CHUNK,
+        };
+        let (found, _) = call
+            .engine()
+            .workflow_versions(account, name, asked)
+            .await
+            .map_err(engine)?;
+        if found.is_empty() {
+            return Err(engine(EngineError::VersionNotFound(id.into())));
+        }
+        offset += found.len() as u64;
+        if let Some(version) = found.into_iter().find(|(row, _)| row.id == id) {
+            return done(shown_version(call, version));
+        }
+    }
+}
+
+fn shown_version(call: &Call, (row, settings): (WorkflowVersionRow, WorkflowSettings)) -> WorkflowVersion {
+    let default = call.engine().settings().retention_millis;
+    let created_on = words::time(row.created_at);
+    WorkflowVersion {
+        id: row.id,
+        workflow_id: row.workflow_id,
+        class_name: row.class_name,
+        created_on,
+        modified_on: created_on,
+        has_dag: false,
+        language: "javascript".into(),
+        limits: settings.steps.map(|steps| StepLimit { steps: Some(steps) }),
+        concurrency: settings
+            .concurrency
+            .map(|limit| Concurrency { limit: Some(limit) }),
+        default_retention: Some(RetentionMillis {
+            success_retention: settings.success_retention_millis.unwrap_or(default),
+            error_retention: settings.error_retention_millis.unwrap_or(default),
+        }),
+    }
+}

@@ -1,0 +1,95 @@
+//! Connections: accepted, bounded, and ended in order.
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tower::ServiceExt;
+
+/// Connections at a time; more wait until one ends.
+const CONNECTIONS_MAX: u32 = 8_192;
+/// Time for the headers of a request to arrive, also on a connection that is kept open.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time that requests under way have after the end was asked for.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after the system refused a connection, mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown`, then lets requests under way end.
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+    let (end, ending) = watch::channel(());
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &room) => accepted,
+            () = &mut shutdown => break,
+        };
+        if let Some((stream, permit)) = accepted {
+            connection(stream, router.clone(), (ending.clone(), permit));
+        }
+    }
+    drop((listener, end));
+    tokio::select! {
+        // All of them: no connection is left.
+        _ = room.acquire_many(CONNECTIONS_MAX) => {}
+        () = tokio::time::sleep(DRAIN_TIMEOUT) => {
+            tracing::warn!("requests were still under way after {} seconds; they are cut off", DRAIN_TIMEOUT.as_secs());
+        }
+    }
+}
+
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection was not accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    router: Router,
+    (mut ending, permit): (watch::Receiver<()>, OwnedSemaphorePermit),
+) {
+    // Answers are small and written whole. A failure only costs time.
+    let _ = stream.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let Ok(response) = router.oneshot(request.map(Body::new)).await;
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::spawn(async move {
+        let _permit = permit;
+        let mut connection = pin!(connection);
+        let outcome = tokio::select! {
+            outcome = &mut connection => outcome,
+            // The sender was dropped.
+            _ = ending.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "a connection ended");
+        }
+    });
+}

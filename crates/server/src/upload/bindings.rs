@@ -1,0 +1,165 @@
+//! Bindings of an upload: those that Cairn has, those taken over from the deployed version, and the refusal of all others.
+
+use super::form::Part;
+use super::metadata::RawBinding;
+use super::{Metadata, refused};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use cairn_api::Failure;
+use cairn_engine::{ScriptBinding, ScriptMetadata, check_workflow_name};
+use std::collections::HashSet;
+
+const KNOWN: &str = "plain_text, json, secret_text, text_blob, data_blob, wasm_module, workflow and inherit";
+
+/// Bindings of the deployed version, and which of them stay without being named.
+pub(super) struct Earlier {
+    bindings: Vec<ScriptBinding>,
+    keeps_text: bool,
+    keeps_json: bool,
+}
+
+impl Earlier {
+    pub(super) fn new(deployed: Option<ScriptMetadata>, metadata: &Metadata) -> Self {
+        Self {
+            bindings: deployed.map(|deployed| deployed.bindings).unwrap_or_default(),
+            keeps_text: metadata.keeps("plain_text"),
+            keeps_json: metadata.keeps("json"),
+        }
+    }
+
+    fn keeps(&self, binding: &ScriptBinding) -> bool {
+        match binding {
+            ScriptBinding::PlainText { .. } => self.keeps_text,
+            ScriptBinding::Json { .. } => self.keeps_json,
+            // Secrets are kept by the engine.
+            ScriptBinding::SecretText { .. }
+            | ScriptBinding::DataBlob { .. }
+            | ScriptBinding::WasmModule { .. }
+            | ScriptBinding::Workflow { .. } => false,
+        }
+    }
+}
+
+/// The bindings, and the names of the parts that are contents of bindings.
+pub(super) fn read(
+    raw: Vec<RawBinding>,
+    parts: &[Part],
+    earlier: Earlier,
+) -> Result<(Vec<ScriptBinding>, HashSet<String>), Failure> {
+    let mut bindings: Vec<ScriptBinding> = Vec::with_capacity(raw.len());
+    let mut used = HashSet::new();
+    let mut names = HashSet::new();
+    for one in raw {
+        if !names.insert(one.name.clone()) {
+            return Err(refused(format!("the binding \"{}\" is there twice", one.name)));
+        }
+        used.extend(one.part.clone());
+        bindings.push(binding(one, parts, &earlier)?);
+    }
+    for kept in &earlier.bindings {
+        if earlier.keeps(kept) && !names.contains(kept.name()) {
+            bindings.push(kept.clone());
+        }
+    }
+    Ok((bindings, used))
+}
+
+fn binding(raw: RawBinding, parts: &[Part], earlier: &Earlier) -> Result<ScriptBinding, Failure> {
+    let name = raw.name.clone();
+    let missing = |field: &str| {
+        refused(format!(
+            "the binding \"{name}\" of type \"{}\" has no \"{field}\"",
+            raw.kind
+        ))
+    };
+    let part = || -> Result<&Part, Failure> {
+        let wanted = raw.part.as_deref().ok_or_else(|| missing("part"))?;
+        let part = parts.iter().find(|part| part.name == wanted);
+        part.ok_or_else(|| {
+            refused(format!(
+                "the binding \"{name}\" names the part \"{wanted}\", which is not there"
+            ))
+        })
+    };
+    match raw.kind.as_str() {
+        "plain_text" => Ok(ScriptBinding::PlainText {
+            text: raw.text.clone().ok_or_else(|| missing("text"))?,
+            name,
+        }),
+        "secret_text" => Ok(ScriptBinding::SecretText {
+            text: raw.text.clone().ok_or_else(|| missing("text"))?,
+            name,
+        }),
+        "json" => {
+            let json = raw
+                .json
+                .as_ref()
+                .map_or_else(|| "null".to_owned(), |json| json.get().to_owned());
+            Ok(ScriptBinding::Json { name, json })
+        }
+        "text_blob" => {
+            let text = String::from_utf8(part()?.content.to_vec()).map_err(|error| {
+                refused(format!(
+                    "the binding \"{name}\" of type \"text_blob\" is not UTF-8: {error}"
+                ))
+            })?;
+            Ok(ScriptBinding::PlainText { name, text })
+        }
+        "data_blob" => Ok(ScriptBinding::DataBlob {
+            data: BASE64.encode(&part()?.content),
+            name,
+        }),
+        "wasm_module" => Ok(ScriptBinding::WasmModule {
+            data: BASE64.encode(&part()?.content),
+            name,
+        }),
+        "workflow" => workflow(raw),
+        "inherit" => inherited(&raw, earlier),
+        other => Err(refused(format!(
+            "the binding \"{name}\" has the type \"{other}\", which is not available here; available are {KNOWN}. \
+             Remove the binding from the configuration, or do without it in this environment"
+        ))),
+    }
+}
+
+fn workflow(raw: RawBinding) -> Result<ScriptBinding, Failure> {
+    let name = raw.name;
+    let workflow_name = raw.workflow_name.ok_or_else(|| {
+        refused(format!(
+            "the binding \"{name}\" of type \"workflow\" has no \"workflow_name\""
+        ))
+    })?;
+    check_workflow_name(&workflow_name).map_err(|reason| {
+        refused(format!(
+            "the binding \"{name}\" names the workflow \"{workflow_name}\": {reason}"
+        ))
+    })?;
+    Ok(ScriptBinding::Workflow {
+        name,
+        workflow_name,
+        class_name: raw.class_name,
+        script_name: raw.script_name,
+    })
+}
+
+/// A binding of the deployed version, under its old name or a new one.
+fn inherited(raw: &RawBinding, earlier: &Earlier) -> Result<ScriptBinding, Failure> {
+    let old = raw.old_name.as_deref().unwrap_or(&raw.name);
+    let found = earlier.bindings.iter().find(|binding| binding.name() == old);
+    let mut found = found.cloned().ok_or_else(|| {
+        refused(format!(
+            "the binding \"{}\" is to be inherited, but the deployed version has no binding \"{old}\"; \
+             give its value (for a required secret: wrangler deploy --secrets-file)",
+            raw.name
+        ))
+    })?;
+    match &mut found {
+        ScriptBinding::PlainText { name, .. }
+        | ScriptBinding::SecretText { name, .. }
+        | ScriptBinding::Json { name, .. }
+        | ScriptBinding::DataBlob { name, .. }
+        | ScriptBinding::WasmModule { name, .. }
+        | ScriptBinding::Workflow { name, .. } => name.clone_from(&raw.name),
+    }
+    Ok(found)
+}
