@@ -8,6 +8,7 @@ mod binding;
 mod command;
 mod frame;
 mod report;
+pub mod scripted;
 pub mod value;
 mod worker;
 pub mod workerd;

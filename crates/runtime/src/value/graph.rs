@@ -240,7 +240,7 @@ fn view<'a>(parts: &mut Parts<'a>) -> Result<Node<'a>, CorruptValue> {
     let length: usize = parts.read()?;
     let bytes = length.checked_mul(size);
     match bytes.and_then(|bytes| bytes.checked_add(offset)) {
-        Some(end) if offset % size == 0 => Ok(Node::View {
+        Some(end) if offset.is_multiple_of(size) => Ok(Node::View {
             name,
             buffer,
             bytes: end - offset,

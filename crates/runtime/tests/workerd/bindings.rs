@@ -3,7 +3,9 @@
 use crate::harness::{World, flow, spec};
 use async_trait::async_trait;
 use cairn_core::{ErrorInfo, Status};
-use cairn_runtime::{Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, Value};
+use cairn_runtime::{
+    Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, Value,
+};
 use std::sync::{Arc, Mutex};
 
 /// Notes what is asked; knows the instance `known` and makes any but `taken`.
@@ -11,7 +13,9 @@ use std::sync::{Arc, Mutex};
 struct Host(Mutex<Vec<BindingCall>>);
 
 fn missing() -> BindingError {
-    BindingError { message: "instance.not_found".into() }
+    BindingError {
+        message: "instance.not_found".into(),
+    }
 }
 
 #[async_trait]
@@ -23,13 +27,14 @@ impl BindingHost for Host {
             BindingMethod::Get { id } if id == "known" => Ok(BindingReply::Ids(vec![id])),
             BindingMethod::Get { .. } | BindingMethod::Delete { .. } => Err(missing()),
             BindingMethod::Create(options) if options.id.as_deref() == Some("taken") => {
-                let message = "(instance.already_exists) Workflow instance with id \"taken\" already exists".into();
+                let message =
+                    "(instance.already_exists) Workflow instance with id \"taken\" already exists".into();
                 Err(BindingError { message })
             }
             BindingMethod::Create(options) => Ok(BindingReply::Ids(vec![id_of(&options)])),
-            BindingMethod::CreateBatch(all) => {
-                Ok(BindingReply::Ids(all.iter().map(id_of).filter(|id| id != "taken").collect()))
-            }
+            BindingMethod::CreateBatch(all) => Ok(BindingReply::Ids(
+                all.iter().map(id_of).filter(|id| id != "taken").collect(),
+            )),
             BindingMethod::Status { .. } => Ok(BindingReply::Status {
                 status: Status::Errored,
                 error: Some(ErrorInfo::new("Error", "it\"s broken")),
@@ -50,7 +55,10 @@ const ASK: &str = "const lines = [];
 
 async fn ask(body: &str) -> Option<(String, Arc<Host>)> {
     let mut spec = spec(&flow(&format!("{ASK}\n{body}\nreturn lines.join('\\n');")));
-    spec.bindings.push(Binding::Workflow { name: "FLOW".into(), workflow_name: "other \"flow\"".into() });
+    spec.bindings.push(Binding::Workflow {
+        name: "FLOW".into(),
+        workflow_name: "other \"flow\"".into(),
+    });
     let mut world = World::with_spec(spec, |_| {})?;
     let host = Arc::new(Host::default());
     world.runtime.set_bindings(host.clone());
@@ -70,7 +78,9 @@ async fn calls_reach_the_host() {
         await ask('event', () => it.sendEvent({ type: 'go', payload: new Date(5) }));
         for (const method of ['pause', 'resume', 'terminate', 'restart']) await ask(method, () => it[method]());
         await ask('name', () => FLOW.constructor.name);";
-    let Some((output, host)) = ask(body).await else { return };
+    let Some((output, host)) = ask(body).await else {
+        return;
+    };
     expect_test::expect![[r#"
         create: {"id":"a"}
         bare: "made-up"
@@ -85,14 +95,24 @@ async fn calls_reach_the_host() {
         name: "WorkflowImpl""#]]
     .assert_eq(&output);
     let calls = host.0.lock().unwrap();
-    assert!(calls.iter().all(|call| call.account == "acc" && call.workflow == "other \"flow\""));
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.account == "acc" && call.workflow == "other \"flow\"")
+    );
     let methods: Vec<BindingMethod> = calls.iter().map(|call| call.method.clone()).collect();
     let known = || "known".to_owned();
-    let named = |id: &str| CreateOptions { id: Some(id.into()), ..CreateOptions::default() };
+    let named = |id: &str| CreateOptions {
+        id: Some(id.into()),
+        ..CreateOptions::default()
+    };
     let expected = vec![
         BindingMethod::Create(CreateOptions {
             id: Some("a".into()),
-            params: Some(Value::from_stored("g[[\"o\",\"big\",1,\"map\",2],[\"i\",\"5\"],[\"m\",3,4],1,2]".into()).unwrap()),
+            params: Some(
+                Value::from_stored("g[[\"o\",\"big\",1,\"map\",2],[\"i\",\"5\"],[\"m\",3,4],1,2]".into())
+                    .unwrap(),
+            ),
             success_retention_millis: Some(86_400_000),
             error_retention_millis: Some(1000),
         }),
@@ -127,7 +147,9 @@ async fn errors_and_batches_in_object_form() {
         await ask('no count', () => FLOW.createBatch({ count: 1.5 }));
         await ask('deleteBatch', () => FLOW.deleteBatch(['a', 'a']));
         await ask('unsupported', async () => (await FLOW.get('known')).restart({ from: { name: 'x' } }));";
-    let Some((output, _)) = ask(body).await else { return };
+    let Some((output, _)) = ask(body).await else {
+        return;
+    };
     expect_test::expect![[r#"
         get: Error WorkflowError: instance.not_found
         taken: Error WorkflowError: (instance.already_exists) Workflow instance with id "taken" already exists
@@ -149,6 +171,8 @@ async fn the_inner_binding_is_out_of_reach() {
     let body = "const names = (o) => (o === null || o === Object.prototype ? [] : [...Reflect.ownKeys(o).map(String), ...names(Object.getPrototypeOf(o))]);
         lines.push(names(FLOW).filter((name) => !/^(Symbol.*|constructor|get|create|createBatch|deleteBatch)$/.test(name)).join());
         lines.push(Object.keys(this.env).join());";
-    let Some((output, _)) = ask(body).await else { return };
+    let Some((output, _)) = ask(body).await else {
+        return;
+    };
     assert_eq!(output, "\nGREETING,FLOW");
 }

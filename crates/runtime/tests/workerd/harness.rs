@@ -211,7 +211,7 @@ impl World {
                 },
                 ReportKind::AttemptSucceeded { call, .. } => self.settle(run, call, Outcome::Stored),
                 ReportKind::AttemptFailed(failed) => {
-                    self.settle(run, failed.call, Outcome::Failed(failed.error))
+                    self.settle(run, failed.call, Outcome::Failed(failed.error));
                 }
                 end => return end,
             }
@@ -233,7 +233,11 @@ static LINES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 /// The lines of a script: level, workflow, instance, step and text.
 pub(crate) fn lines_of(script: &str) -> Vec<String> {
     let lines = LINES.lock().unwrap();
-    lines.iter().filter(|(of, _)| of == script).map(|(_, line)| line.clone()).collect()
+    lines
+        .iter()
+        .filter(|(of, _)| of == script)
+        .map(|(_, line)| line.clone())
+        .collect()
 }
 
 struct Lines;
@@ -245,8 +249,17 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Lines {
         }
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let Fields { script, workflow, instance, step, message } = fields;
-        let line = format!("{} {workflow}/{instance} {step}: {message}", event.metadata().level());
+        let Fields {
+            script,
+            workflow,
+            instance,
+            step,
+            message,
+        } = fields;
+        let line = format!(
+            "{} {workflow}/{instance} {step}: {message}",
+            event.metadata().level()
+        );
         LINES.lock().unwrap().push((script, line));
     }
 }

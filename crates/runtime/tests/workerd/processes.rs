@@ -23,7 +23,9 @@ pub(crate) async fn get(socket: &PublicSocket, path: &str) -> String {
 }
 
 async fn refused(code: &str) -> String {
-    let Some(world) = World::with_spec(spec(code), |_| {}) else { return String::new() };
+    let Some(world) = World::with_spec(spec(code), |_| {}) else {
+        return String::new();
+    };
     match world.runtime.check(world.spec.clone()).await {
         Err(WorkerError::Code(message)) => message,
         other => panic!("expected an error of the code: {other:?}"),
@@ -39,12 +41,21 @@ async fn exports_stay_what_they_are() {
         export class Door extends WorkerEntrypoint {}
         export function helper() {}
         export default { async fetch(request, env, ctx) { return new Response(new URL(request.url).pathname + ' ' + env.GREETING + typeof ctx.waitUntil); } };";
-    let Some(world) = World::with_spec(spec(&code), |_| {}) else { return };
+    let Some(world) = World::with_spec(spec(&code), |_| {}) else {
+        return;
+    };
     let checked = world.runtime.check(world.spec.clone()).await.unwrap();
-    assert_eq!(checked.exports, names(["Base", "Counter", "Door", "Flow", "default", "helper"]));
+    assert_eq!(
+        checked.exports,
+        names(["Base", "Counter", "Door", "Flow", "default", "helper"])
+    );
     assert_eq!(checked.workflow_classes, names(["Base", "Flow"]));
     let socket = world.runtime.public_socket(&world.worker).await.unwrap();
-    assert!(get(&socket, "/a/b").await.contains("/a/b hello \"\\\n\u{1F600}function"));
+    assert!(
+        get(&socket, "/a/b")
+            .await
+            .contains("/a/b hello \"\\\n\u{1F600}function")
+    );
 }
 
 #[tokio::test]
@@ -63,15 +74,34 @@ async fn modules_and_bindings_of_all_kinds() {
         module("parts/raw.bin", ModuleKind::Data, &b"\0\xff\n"[..]),
         module("parts/c.json", ModuleKind::Json, "{\"a\":[1]}"),
         module("parts/add.wasm", ModuleKind::Wasm, wasm),
-        module("parts/old.cjs", ModuleKind::CommonJs, "module.exports = { answer: 42 };"),
-        module("lib/it\"s.js", ModuleKind::EsModule, "export const helper = () => 'helped';"),
+        module(
+            "parts/old.cjs",
+            ModuleKind::CommonJs,
+            "module.exports = { answer: 42 };",
+        ),
+        module(
+            "lib/it\"s.js",
+            ModuleKind::EsModule,
+            "export const helper = () => 'helped';",
+        ),
     ]);
     spec.bindings.extend([
-        Binding::Json { name: "JSON".into(), json: "{\"deep\":[true]}".into() },
-        Binding::Data { name: "DATA".into(), content: (&b"12345"[..]).into() },
-        Binding::Text { name: "A \"name\\".into(), text: String::new() },
+        Binding::Json {
+            name: "JSON".into(),
+            json: "{\"deep\":[true]}".into(),
+        },
+        Binding::Data {
+            name: "DATA".into(),
+            content: (&b"12345"[..]).into(),
+        },
+        Binding::Text {
+            name: "A \"name\\".into(),
+            text: String::new(),
+        },
     ]);
-    let Some(mut world) = World::with_spec(spec, |_| {}) else { return };
+    let Some(mut world) = World::with_spec(spec, |_| {}) else {
+        return;
+    };
     let run = world.start("{}");
     assert_eq!(
         world.output(run).await,
@@ -93,10 +123,14 @@ async fn dates_and_flags() {
         let mut spec = spec(&flow("return await step.do('s', async () => 'ran');"));
         spec.compatibility_date = date.into();
         spec.compatibility_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let Some(mut world) = World::with_spec(spec, |_| {}) else { return };
+        let Some(mut world) = World::with_spec(spec, |_| {}) else {
+            return;
+        };
         let run = world.start("{}");
         let end = world.finish(run).await;
-        let ReportKind::Returned { output } = end else { panic!("{date} {flags:?}: {end:?}") };
+        let ReportKind::Returned { output } = end else {
+            panic!("{date} {flags:?}: {end:?}")
+        };
         assert_eq!(output.to_json_text(), "\"ran\"", "{date} {flags:?}");
     }
 }
@@ -107,45 +141,72 @@ async fn code_that_does_not_start_is_refused_with_its_message() {
         return;
     }
     let syntax = refused("export default {\n  fetch() { return 1 1; }\n};").await;
-    assert!(syntax.contains("SyntaxError") && syntax.contains("index.js:2"), "{syntax}");
+    assert!(
+        syntax.contains("SyntaxError") && syntax.contains("index.js:2"),
+        "{syntax}"
+    );
     let thrown = refused("export default {};\nthrow new TypeError('not today');").await;
-    assert!(thrown.contains("TypeError: not today") && thrown.contains("index.js:2"), "{thrown}");
-    assert!(!thrown.contains("__cairn") && !thrown.contains("Socket"), "{thrown}");
+    assert!(
+        thrown.contains("TypeError: not today") && thrown.contains("index.js:2"),
+        "{thrown}"
+    );
+    assert!(
+        !thrown.contains("__cairn") && !thrown.contains("Socket"),
+        "{thrown}"
+    );
     let missing = refused("import './nowhere.js';").await;
     assert!(missing.contains("nowhere.js"), "{missing}");
     let export = refused("export const x = 1;").await;
     assert!(export.contains("'x'"), "{export}");
     let mut wrong = spec("export default {};");
     wrong.compatibility_flags = vec!["no\"such\\flag".into()];
-    let Some(world) = World::with_spec(wrong, |_| {}) else { return };
+    let Some(world) = World::with_spec(wrong, |_| {}) else {
+        return;
+    };
     let error = world.runtime.check(world.spec.clone()).await.unwrap_err();
-    assert!(matches!(&error, WorkerError::Code(message) if message.contains("no\"such\\flag")), "{error:?}");
+    assert!(
+        matches!(&error, WorkerError::Code(message) if message.contains("no\"such\\flag")),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_worker_that_does_not_start_loses_its_runs() {
-    let Some(mut world) = World::with_spec(spec("throw new Error('never');"), |_| {}) else { return };
+    let Some(mut world) = World::with_spec(spec("throw new Error('never');"), |_| {}) else {
+        return;
+    };
     world.start("{}");
-    let ReportKind::Lost { reason } = world.next().await else { panic!() };
+    let ReportKind::Lost { reason } = world.next().await else {
+        panic!()
+    };
     assert!(reason.contains("Error: never"), "{reason}");
     world.worker = cairn_runtime::WorkerId("unknown".into());
     world.start("{}");
-    let ReportKind::Lost { reason } = world.next().await else { panic!() };
+    let ReportKind::Lost { reason } = world.next().await else {
+        panic!()
+    };
     assert_eq!(reason, "Worker version unknown does not exist");
 }
 
 #[tokio::test]
 async fn no_executable_is_an_error_of_the_process() {
-    let Some(world) = World::with_spec(spec("export default {};"), |config| config.binary = "/does/not/exist".into()) else {
+    let Some(world) = World::with_spec(spec("export default {};"), |config| {
+        config.binary = "/does/not/exist".into()
+    }) else {
         return;
     };
     let error = world.runtime.check(world.spec.clone()).await.unwrap_err();
-    assert!(matches!(&error, WorkerError::Process(message) if message.contains("/does/not/exist")), "{error:?}");
+    assert!(
+        matches!(&error, WorkerError::Process(message) if message.contains("/does/not/exist")),
+        "{error:?}"
+    );
 }
 
 /// Ids of the processes below this one whose command line names the folder.
 fn processes_in(folder: &std::path::Path) -> Vec<i32> {
-    let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let all = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     all.filter(|pid: &i32| {
         std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
     })
@@ -153,14 +214,19 @@ fn processes_in(folder: &std::path::Path) -> Vec<i32> {
 }
 
 fn kill(pid: i32) {
-    let status = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+    let status = std::process::Command::new("kill")
+        .args(["-9", &pid.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
 #[tokio::test]
 async fn a_killed_process_loses_its_runs_and_a_new_one_takes_over() {
     let code = "await step.sleep('z', 1000); return event.payload;";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     world.start("1");
     world.start("2");
     let _ = (world.called().await, world.called().await);
@@ -169,7 +235,12 @@ async fn a_killed_process_loses_its_runs_and_a_new_one_takes_over() {
     }
     let batch = world.batch().await;
     assert_eq!(batch.len(), 2);
-    assert!(batch.iter().all(|report| matches!(report.kind, ReportKind::Lost { .. })), "{batch:?}");
+    assert!(
+        batch
+            .iter()
+            .all(|report| matches!(report.kind, ReportKind::Lost { .. })),
+        "{batch:?}"
+    );
     let run = world.start("3");
     assert_eq!(world.output(run).await, "3");
 }
@@ -177,10 +248,15 @@ async fn a_killed_process_loses_its_runs_and_a_new_one_takes_over() {
 #[tokio::test]
 async fn an_endless_loop_ends_its_process() {
     let code = "if (event.payload === 'spin') for (;;) {} return 'fine';";
-    let configure = |config: &mut cairn_runtime::workerd::WorkerdConfig| config.heartbeat = Duration::from_millis(600);
-    let Some(mut world) = World::with_spec(spec(&flow(code)), configure) else { return };
+    let configure =
+        |config: &mut cairn_runtime::workerd::WorkerdConfig| config.heartbeat = Duration::from_millis(600);
+    let Some(mut world) = World::with_spec(spec(&flow(code)), configure) else {
+        return;
+    };
     world.start("\"spin\"");
-    let ReportKind::Lost { reason } = world.next().await else { panic!() };
+    let ReportKind::Lost { reason } = world.next().await else {
+        panic!()
+    };
     assert!(reason.contains("it did not answer for 0.6 seconds"), "{reason}");
     let run = world.start("{}");
     assert_eq!(world.output(run).await, "\"fine\"");
@@ -193,21 +269,29 @@ async fn runs_do_not_disturb_each_other() {
         if (event.payload === 2) { Promise.reject(new Error('unhandled')); }
         if (event.payload === 3) { const f = () => f() + 1; f(); }
         return await step.do('s', async () => 'fine');";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     for payload in ["1", "2", "4"] {
         let run = world.start(payload);
         assert_eq!(world.output(run).await, "\"fine\"");
     }
     let run = world.start("3");
-    let ReportKind::Raised(raised) = world.finish(run).await else { panic!() };
+    let ReportKind::Raised(raised) = world.finish(run).await else {
+        panic!()
+    };
     assert_eq!(raised.error.name, "RangeError");
 }
 
 #[tokio::test]
 async fn an_idle_process_is_stopped() {
-    let configure = |config: &mut cairn_runtime::workerd::WorkerdConfig| config.idle = Duration::from_millis(200);
-    let code = flow("return 1;") + "let calls = 0; export default { fetch() { return new Response(String(++calls)); } };";
-    let Some(mut world) = World::with_spec(spec(&code), configure) else { return };
+    let configure =
+        |config: &mut cairn_runtime::workerd::WorkerdConfig| config.idle = Duration::from_millis(200);
+    let code = flow("return 1;")
+        + "let calls = 0; export default { fetch() { return new Response(String(++calls)); } };";
+    let Some(mut world) = World::with_spec(spec(&code), configure) else {
+        return;
+    };
     // Held: stays.
     let socket = world.runtime.public_socket(&world.worker).await.unwrap();
     let pid = processes_in(world.run_dir());
@@ -218,7 +302,9 @@ async fn an_idle_process_is_stopped() {
     drop(socket);
     // Not held: goes. The folder goes with it.
     tokio::time::timeout(Duration::from_secs(20), async {
-        while !processes_in(world.run_dir()).is_empty() || std::fs::read_dir(world.run_dir()).unwrap().count() > 0 {
+        while !processes_in(world.run_dir()).is_empty()
+            || std::fs::read_dir(world.run_dir()).unwrap().count() > 0
+        {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
@@ -233,7 +319,9 @@ async fn an_idle_process_is_stopped() {
 
 #[tokio::test]
 async fn retired_and_shut_down() {
-    let Some(mut world) = World::with_flow("await step.sleep('z', 1000);") else { return };
+    let Some(mut world) = World::with_flow("await step.sleep('z', 1000);") else {
+        return;
+    };
     world.start("{}");
     let _ = world.called().await;
     world.runtime.retire(&world.worker);
@@ -260,9 +348,14 @@ async fn egress_is_public_only_unless_allowed() {
             let (mut stream, _) = server.accept().await.unwrap();
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).await.unwrap();
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nreached").await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nreached")
+                .await
+                .unwrap();
         });
-        let Some(mut world) = World::with_spec(spec(&flow(&code)), |config| config.egress = egress) else { return };
+        let Some(mut world) = World::with_spec(spec(&flow(&code)), |config| config.egress = egress) else {
+            return;
+        };
         let run = world.start("{}");
         assert_eq!(world.output(run).await, expected);
         served.abort();
@@ -273,7 +366,9 @@ async fn egress_is_public_only_unless_allowed() {
 #[tokio::test]
 #[ignore = "started by the test of orphans"]
 async fn helper_that_is_killed() {
-    let Some(mut world) = World::with_flow("await step.sleep('z', 1000);") else { return };
+    let Some(mut world) = World::with_flow("await step.sleep('z', 1000);") else {
+        return;
+    };
     world.start("{}");
     let _ = world.called().await;
     println!("run dir: {}", world.run_dir().display());
@@ -286,14 +381,24 @@ async fn no_process_outlives_a_killed_cairn() {
         return;
     }
     let mut helper = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "processes::helper_that_is_killed", "--ignored", "--nocapture"])
+        .args([
+            "--exact",
+            "processes::helper_that_is_killed",
+            "--ignored",
+            "--nocapture",
+        ])
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(helper.stdout.take().unwrap()));
+    let mut lines =
+        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(helper.stdout.take().unwrap()));
     let folder = loop {
-        let line = lines.next_line().await.unwrap().expect("the helper says where it is");
+        let line = lines
+            .next_line()
+            .await
+            .unwrap()
+            .expect("the helper says where it is");
         if let Some((_, folder)) = line.split_once("run dir: ") {
             break std::path::PathBuf::from(folder);
         }

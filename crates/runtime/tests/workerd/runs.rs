@@ -1,7 +1,10 @@
 //! Runs: steps, attempts, replay, errors.
 
 use crate::harness::{World, flow, spec};
-use cairn_core::{CallId, CallRequest, Callback, DurationInput, ErrorInfo, FailedAttempt, Raised, StepKey, StepKind, Timestamp};
+use cairn_core::{
+    CallId, CallRequest, Callback, DurationInput, ErrorInfo, FailedAttempt, Raised, StepKey, StepKind,
+    Timestamp,
+};
 use cairn_runtime::{Command, Known, KnownStep, Outcome, Report, ReportKind, Value};
 
 fn json(text: &str) -> Value {
@@ -9,7 +12,14 @@ fn json(text: &str) -> Value {
 }
 
 fn known(kind: StepKind, name: &str, count: u32, known: Known) -> KnownStep {
-    KnownStep { key: StepKey { kind, name: name.into(), count }, known }
+    KnownStep {
+        key: StepKey {
+            kind,
+            name: name.into(),
+            count,
+        },
+        known,
+    }
 }
 
 fn failed(report: ReportKind) -> FailedAttempt {
@@ -30,7 +40,9 @@ fn raised(report: ReportKind) -> Raised {
 async fn hello() {
     let code = "const greeting = await step.do('greet', async (ctx) => `${this.env.GREETING}, ${event.payload.name}!`);
         return { greeting, event };";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start(r#"{"name":"Ada"}"#);
     assert_eq!(
         world.output(run).await,
@@ -41,10 +53,26 @@ async fn hello() {
 
 #[tokio::test]
 async fn a_step_and_its_result_travel_together() {
-    let Some(mut world) = World::with_flow("return await step.do('one', async () => 1);") else { return };
+    let Some(mut world) = World::with_flow("return await step.do('one', async () => 1);") else {
+        return;
+    };
     let run = world.start("{}");
-    let kinds: Vec<ReportKind> = world.batch().await.into_iter().map(|report| report.kind).collect();
-    assert!(matches!(kinds.as_slice(), [ReportKind::Called(_), ReportKind::AttemptSucceeded { attempt: 1, .. }]), "{kinds:?}");
+    let kinds: Vec<ReportKind> = world
+        .batch()
+        .await
+        .into_iter()
+        .map(|report| report.kind)
+        .collect();
+    assert!(
+        matches!(
+            kinds.as_slice(),
+            [
+                ReportKind::Called(_),
+                ReportKind::AttemptSucceeded { attempt: 1, .. }
+            ]
+        ),
+        "{kinds:?}"
+    );
     world.settle(run, CallId(1), Outcome::Stored);
     assert_eq!(world.next().await, ReportKind::Returned { output: json("1") });
 }
@@ -54,11 +82,17 @@ async fn parallel_steps_share_a_frame() {
     let code = "const all = [];
         for (let i = 0; i < 50; i++) all.push(step.do(`part ${i}`, async () => i));
         return (await Promise.all(all)).length;";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let batch = world.batch().await;
     assert_eq!(batch.len(), 100);
-    let settle = |call| Command::Settle { run, call: CallId(call), outcome: Outcome::Stored };
+    let settle = |call| Command::Settle {
+        run,
+        call: CallId(call),
+        outcome: Outcome::Stored,
+    };
     world.perform::<50>(std::array::from_fn(|at| settle(u32::try_from(at).unwrap() + 1)));
     assert_eq!(world.next().await, ReportKind::Returned { output: json("50") });
 }
@@ -72,21 +106,40 @@ async fn attempts_on_command() {
             return ctx;
         }});"
     );
-    let Some(mut world) = World::with_flow(&code) else { return };
+    let Some(mut world) = World::with_flow(&code) else {
+        return;
+    };
     let run = world.start("{}");
     let call = world.called().await;
-    let CallRequest::Do { config: Ok(config), callback: Callback::Executing } = call.request else { panic!() };
+    let CallRequest::Do {
+        config: Ok(config),
+        callback: Callback::Executing,
+    } = call.request
+    else {
+        panic!()
+    };
     assert_eq!(config.timeout, Some(DurationInput::Millis(1000.0)));
     assert_eq!(config.retries.unwrap().limit, 3.0);
     for attempt in 1..3 {
         let failed = failed(world.next().await);
-        assert_eq!((failed.attempt, failed.error), (attempt, ErrorInfo::new("TypeError", format!("attempt {attempt}"))));
-        world.perform([Command::Attempt { run, call: call.call, attempt: attempt + 1 }]);
+        assert_eq!(
+            (failed.attempt, failed.error),
+            (attempt, ErrorInfo::new("TypeError", format!("attempt {attempt}")))
+        );
+        world.perform([Command::Attempt {
+            run,
+            call: call.call,
+            attempt: attempt + 1,
+        }]);
     }
     let output = r#"{"step":{"name":"flaky","count":1},"attempt":3,"config":{"retries":{"limit":3,"delay":"5 seconds","backoff":"linear"},"timeout":1000}}"#;
     assert_eq!(
         world.next().await,
-        ReportKind::AttemptSucceeded { call: CallId(1), attempt: 3, output: json(output) }
+        ReportKind::AttemptSucceeded {
+            call: CallId(1),
+            attempt: 3,
+            output: json(output)
+        }
     );
     world.settle(run, call.call, Outcome::Stored);
     assert_eq!(world.next().await, ReportKind::Returned { output: json(output) });
@@ -104,18 +157,40 @@ async fn a_late_result_does_not_replace_a_newer_one() {
         await step.do('gate', async () => null);
         release();
         return await kept;";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let _ = (world.called().await, world.called().await);
-    assert!(matches!(world.next().await, ReportKind::AttemptSucceeded { call: CallId(2), .. }));
-    world.perform([Command::Attempt { run, call: CallId(1), attempt: 2 }]);
-    let newer = ReportKind::AttemptSucceeded { call: CallId(1), attempt: 2, output: json("\"newer\"") };
+    assert!(matches!(
+        world.next().await,
+        ReportKind::AttemptSucceeded { call: CallId(2), .. }
+    ));
+    world.perform([Command::Attempt {
+        run,
+        call: CallId(1),
+        attempt: 2,
+    }]);
+    let newer = ReportKind::AttemptSucceeded {
+        call: CallId(1),
+        attempt: 2,
+        output: json("\"newer\""),
+    };
     assert_eq!(world.next().await, newer);
     world.settle(run, CallId(2), Outcome::Stored);
-    let late = ReportKind::AttemptSucceeded { call: CallId(1), attempt: 1, output: json("\"late\"") };
+    let late = ReportKind::AttemptSucceeded {
+        call: CallId(1),
+        attempt: 1,
+        output: json("\"late\""),
+    };
     assert_eq!(world.next().await, late);
     world.settle(run, CallId(1), Outcome::Stored);
-    assert_eq!(world.next().await, ReportKind::Returned { output: json("\"newer\"") });
+    assert_eq!(
+        world.next().await,
+        ReportKind::Returned {
+            output: json("\"newer\"")
+        }
+    );
 }
 
 #[tokio::test]
@@ -130,13 +205,29 @@ async fn replay_from_history() {
         await note(step.do('open', async () => 'now'));
         await note(step.do('new', async () => 'fresh'));
         return seen;";
-    let Some(mut world) = World::with_flow(code) else { return };
-    let event = Outcome::Event { event_type: "go".into(), at: Timestamp(0), payload: json("[1]") };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
+    let event = Outcome::Event {
+        event_type: "go".into(),
+        at: Timestamp(0),
+        payload: json("[1]"),
+    };
     let run = world.start_with(
         "{}",
         vec![
-            known(StepKind::Do, "a", 1, Known::Ended(Outcome::Value(json("{\"x\":1}")))),
-            known(StepKind::Do, "a", 2, Known::Ended(Outcome::Failed(ErrorInfo::new("RangeError", "no")))),
+            known(
+                StepKind::Do,
+                "a",
+                1,
+                Known::Ended(Outcome::Value(json("{\"x\":1}"))),
+            ),
+            known(
+                StepKind::Do,
+                "a",
+                2,
+                Known::Ended(Outcome::Failed(ErrorInfo::new("RangeError", "no"))),
+            ),
             known(StepKind::Sleep, "z", 1, Known::Ended(Outcome::Slept)),
             known(StepKind::WaitForEvent, "w", 1, Known::Ended(event)),
             known(StepKind::Do, "open", 1, Known::Open),
@@ -144,9 +235,22 @@ async fn replay_from_history() {
     );
     let call = world.called().await;
     assert_eq!(call.key.to_string(), "open-1");
-    assert!(matches!(call.request, CallRequest::Do { callback: Callback::Idle, .. }));
-    world.perform([Command::Attempt { run, call: call.call, attempt: 2 }]);
-    assert!(matches!(world.next().await, ReportKind::AttemptSucceeded { attempt: 2, .. }));
+    assert!(matches!(
+        call.request,
+        CallRequest::Do {
+            callback: Callback::Idle,
+            ..
+        }
+    ));
+    world.perform([Command::Attempt {
+        run,
+        call: call.call,
+        attempt: 2,
+    }]);
+    assert!(matches!(
+        world.next().await,
+        ReportKind::AttemptSucceeded { attempt: 2, .. }
+    ));
     world.settle(run, call.call, Outcome::Stored);
     assert_eq!(
         world.output(run).await,
@@ -160,12 +264,16 @@ async fn nested_steps_know_their_parent() {
             await Promise.resolve();
             return await step.do('inner', async () => 'in') + await step.do('inner', async () => 'side');
         });";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let outer = world.called().await;
     let inner = world.called().await;
     assert_eq!((outer.parent, inner.parent), (None, Some(outer.call)));
-    let ReportKind::AttemptSucceeded { call, .. } = world.next().await else { panic!() };
+    let ReportKind::AttemptSucceeded { call, .. } = world.next().await else {
+        panic!()
+    };
     assert_eq!(call, inner.call);
     world.settle(run, call, Outcome::Stored);
     let second = world.called().await;
@@ -193,7 +301,9 @@ async fn errors_are_folded() {
             }
         }
         return seen.join('\\n');";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let mut reported = String::new();
     let output = loop {
@@ -249,15 +359,26 @@ async fn what_run_throws_names_its_step() {
             if (event.payload === 2) throw error;
             throw new Error('other');
         }";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("1");
-    let expected = Raised { error: ErrorInfo::new("TypeError", "mine"), from_call: None };
+    let expected = Raised {
+        error: ErrorInfo::new("TypeError", "mine"),
+        from_call: None,
+    };
     assert_eq!(raised(world.finish(run).await), expected);
     let run = world.start("2");
-    let expected = Raised { error: ErrorInfo::new("Error", "x"), from_call: Some(CallId(1)) };
+    let expected = Raised {
+        error: ErrorInfo::new("Error", "x"),
+        from_call: Some(CallId(1)),
+    };
     assert_eq!(raised(world.finish(run).await), expected);
     let run = world.start("3");
-    let expected = Raised { error: ErrorInfo::new("Error", "other"), from_call: None };
+    let expected = Raised {
+        error: ErrorInfo::new("Error", "other"),
+        from_call: None,
+    };
     assert_eq!(raised(world.finish(run).await), expected);
 }
 
@@ -266,19 +387,42 @@ async fn results_that_end_the_instance() {
     let code = "const results = [() => {}, { deep: [() => {}] }, new Response('x'), new ReadableStream(), new Map([[1, class {}]])];
         if (event.payload === 9) return () => {};
         return await step.do('bad', async () => results[event.payload]);";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let reason = "The execution of the Workflow instance was terminated, as the step \"bad\" returned a value which is not serialisable";
     for payload in ["0", "1", "2", "4"] {
         let run = world.start(payload);
         let raised = raised(world.finish(run).await);
-        assert_eq!(raised, Raised { error: ErrorInfo::fatal(reason), from_call: Some(CallId(1)) }, "{payload}");
+        assert_eq!(
+            raised,
+            Raised {
+                error: ErrorInfo::fatal(reason),
+                from_call: Some(CallId(1))
+            },
+            "{payload}"
+        );
     }
     let run = world.start("3");
     let raised = raised(world.finish(run).await);
-    assert!(raised.error.message.contains("returned a ReadableStream, which this version of Cairn cannot store"), "{raised:?}");
+    assert!(
+        raised
+            .error
+            .message
+            .contains("returned a ReadableStream, which this version of Cairn cannot store"),
+        "{raised:?}"
+    );
     let run = world.start("9");
-    let ReportKind::Raised(raised) = world.finish(run).await else { panic!() };
-    assert!(raised.error.message.ends_with("as run() returned a value which is not serialisable"), "{raised:?}");
+    let ReportKind::Raised(raised) = world.finish(run).await else {
+        panic!()
+    };
+    assert!(
+        raised
+            .error
+            .message
+            .ends_with("as run() returned a value which is not serialisable"),
+        "{raised:?}"
+    );
 }
 
 #[tokio::test]
@@ -289,7 +433,9 @@ async fn results_are_copies() {
         mine.list.push(2);
         theirs.list.push(3);
         return [mine, theirs];";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     assert_eq!(world.output(run).await, r#"[{"list":[1,2]},{"list":[1,3]}]"#);
 }
@@ -301,12 +447,20 @@ async fn what_is_not_ordinary_waits_to_be_told() {
             { sensitive: 'input' }, { retries: { limit: 1, delay: 1, backoff: 'quadratic' } }, { retries: { limit: 1, delay: -1 } }, new (class Config {})()];
         const all = [...names.map((name) => step.do(name, async () => 0)), ...configs.map((config) => step.do('c', config, async () => 0))];
         return await Promise.allSettled(all);"#;
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     world.start("{}");
     let mut invalid = Vec::new();
     for at in 0..12 {
         let call = world.called().await;
-        let CallRequest::Do { config, callback: Callback::Idle } = call.request else { panic!("{at}: {call:?}") };
+        let CallRequest::Do {
+            config,
+            callback: Callback::Idle,
+        } = call.request
+        else {
+            panic!("{at}: {call:?}")
+        };
         if config.is_err() {
             invalid.push(at);
         }
@@ -319,32 +473,74 @@ async fn a_run_on_hold_asks_first() {
     let code = "await step.do('first', async () => 1);
         await step.do('second', async () => 2);
         return await step.do('third', async () => 3);";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let _ = (world.called().await, world.next().await);
-    world.perform([Command::Hold { run }, Command::Settle { run, call: CallId(1), outcome: Outcome::Stored }]);
+    world.perform([
+        Command::Hold { run },
+        Command::Settle {
+            run,
+            call: CallId(1),
+            outcome: Outcome::Stored,
+        },
+    ]);
     let second = world.called().await;
-    assert!(matches!(second.request, CallRequest::Do { callback: Callback::Idle, .. }));
-    world.perform([Command::Unhold { run }, Command::Attempt { run, call: second.call, attempt: 1 }]);
+    assert!(matches!(
+        second.request,
+        CallRequest::Do {
+            callback: Callback::Idle,
+            ..
+        }
+    ));
+    world.perform([
+        Command::Unhold { run },
+        Command::Attempt {
+            run,
+            call: second.call,
+            attempt: 1,
+        },
+    ]);
     assert!(matches!(world.next().await, ReportKind::AttemptSucceeded { .. }));
     world.settle(run, second.call, Outcome::Stored);
-    assert!(matches!(world.called().await.request, CallRequest::Do { callback: Callback::Executing, .. }));
+    assert!(matches!(
+        world.called().await.request,
+        CallRequest::Do {
+            callback: Callback::Executing,
+            ..
+        }
+    ));
     assert_eq!(world.output(run).await, "3");
 }
 
 #[tokio::test]
 async fn steps_beyond_the_limit_wait_to_be_told() {
     let code = "for (let i = 0; ; i++) await step.do('s', async () => i);";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     world.step_limit = 2;
     let run = world.start("{}");
     for _ in 0..2 {
         let call = world.called().await;
-        assert!(matches!(call.request, CallRequest::Do { callback: Callback::Executing, .. }));
+        assert!(matches!(
+            call.request,
+            CallRequest::Do {
+                callback: Callback::Executing,
+                ..
+            }
+        ));
         let _ = world.next().await;
         world.settle(run, call.call, Outcome::Stored);
     }
-    assert!(matches!(world.called().await.request, CallRequest::Do { callback: Callback::Idle, .. }));
+    assert!(matches!(
+        world.called().await.request,
+        CallRequest::Do {
+            callback: Callback::Idle,
+            ..
+        }
+    ));
 }
 
 #[tokio::test]
@@ -356,7 +552,9 @@ async fn sleeps_and_waits() {
         await step.sleepUntil('b', 'tomorrow');
         const { payload, type, timestamp } = await step.waitForEvent('w', { type: 'go', timeout: 5000 });
         return [payload.get('k'), type, timestamp instanceof Date];";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let mut seen = Vec::new();
     for _ in 0..5 {
@@ -375,7 +573,15 @@ async fn sleeps_and_waits() {
         w-1 WaitForEvent { event_type: "go", timeout: Some(Millis(5000.0)) }"#]]
     .assert_eq(&seen.join("\n"));
     let payload = Value::from_stored("g[[\"m\",1,2],\"k\",\"v\"]".into()).unwrap();
-    world.settle(run, wait.call, Outcome::Event { event_type: "go".into(), at: Timestamp(7), payload });
+    world.settle(
+        run,
+        wait.call,
+        Outcome::Event {
+            event_type: "go".into(),
+            at: Timestamp(7),
+            payload,
+        },
+    );
     assert_eq!(world.output(run).await, r#"["v","go",true]"#);
 }
 
@@ -389,7 +595,9 @@ async fn delay_functions() {
         try {
             await step.do(name, { retries: { limit: 1, delay: delays[name] } }, async () => { throw new Error('boom'); });
         } catch {}";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let mut delays = String::new();
     for name in ["number", "text", "throws", "invalid", "slow"] {
         world.start(&format!("{{\"name\":\"{name}\"}}"));
@@ -420,7 +628,9 @@ async fn misuse_is_an_error_of_the_call() {
         }
         seen.push(typeof step.anything, typeof step.then);
         return seen.join('\\n');";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let output: String = serde_json::from_str(&world.output(run).await).unwrap();
     expect_test::expect![[r#"
@@ -440,10 +650,19 @@ async fn misuse_is_an_error_of_the_call() {
 #[tokio::test]
 async fn a_stopped_run_is_silent() {
     let code = "for (;;) { try { await step.do('s', async () => 1); } catch {} }";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     let _ = (world.called().await, world.next().await);
-    world.perform([Command::Settle { run, call: CallId(1), outcome: Outcome::Stored }, Command::Stop { run }]);
+    world.perform([
+        Command::Settle {
+            run,
+            call: CallId(1),
+            outcome: Outcome::Stored,
+        },
+        Command::Stop { run },
+    ]);
     // The other run is reported after all that the stopped one could have said.
     let other = world.start("{}");
     assert!(world.batch().await.iter().all(|Report { run, .. }| *run == other));
@@ -459,8 +678,12 @@ async fn user_code_cannot_break_the_protocol_by_accident() {
         globalThis.Promise = class {}; globalThis.queueMicrotask = globalThis.setTimeout = broken;
         Array.prototype.push = Array.prototype.join = String.prototype.charCodeAt = broken;
         Object.prototype.polluted = 'yes';\n";
-    let code = flow("return await step.do('s', { timeout: '1 minute' }, async () => ({ deep: new Map([[{ a: 1 }, [undefined]]]) }));");
-    let Some(mut world) = World::with_spec(spec(&(code + vandal)), |_| {}) else { return };
+    let code = flow(
+        "return await step.do('s', { timeout: '1 minute' }, async () => ({ deep: new Map([[{ a: 1 }, [undefined]]]) }));",
+    );
+    let Some(mut world) = World::with_spec(spec(&(code + vandal)), |_| {}) else {
+        return;
+    };
     let run = world.start("{}");
     assert_eq!(world.output(run).await, r#"{"deep":{}}"#);
 }

@@ -9,7 +9,9 @@ const FLOW: &str = "for (let i = 0; i < event.payload; i++) await step.do(`step 
 
 /// Runs so many instances of so many steps, as an engine that keeps results in no time.
 async fn measure(runs: usize, steps: usize) {
-    let Some(mut world) = World::with_flow(FLOW) else { return };
+    let Some(mut world) = World::with_flow(FLOW) else {
+        return;
+    };
     world.runtime.check(world.spec.clone()).await.unwrap();
     for round in 0..3 {
         let began = Instant::now();
@@ -23,11 +25,21 @@ async fn measure(runs: usize, steps: usize) {
             for report in world.batch().await {
                 match report.kind {
                     ReportKind::Called(call) => {
-                        assert!(matches!(call.request, CallRequest::Do { callback: Callback::Executing, .. }));
+                        assert!(matches!(
+                            call.request,
+                            CallRequest::Do {
+                                callback: Callback::Executing,
+                                ..
+                            }
+                        ));
                     }
                     ReportKind::AttemptSucceeded { call, .. } => {
                         done += 1;
-                        commands.push(Command::Settle { run: report.run, call, outcome: Outcome::Stored });
+                        commands.push(Command::Settle {
+                            run: report.run,
+                            call,
+                            outcome: Outcome::Stored,
+                        });
                     }
                     ReportKind::Returned { .. } => ended += 1,
                     other => panic!("{other:?}"),

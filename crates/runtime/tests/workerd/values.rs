@@ -58,7 +58,9 @@ async fn everything_survives_a_round_trip() {
         values.forEach((value, i) => {{ if (describe(value) !== describe(copies[i])) wrong.push([i, describe(value), describe(copies[i])]); }});
         return {{ count: values.length, wrong }};"
     );
-    let Some(mut world) = World::with_flow(&code) else { return };
+    let Some(mut world) = World::with_flow(&code) else {
+        return;
+    };
     let run = world.start("{}");
     // Each value is checked and stored as bytes, and comes back from them.
     let mut stored = Vec::new();
@@ -68,7 +70,10 @@ async fn everything_survives_a_round_trip() {
             ReportKind::AttemptSucceeded { call, output, .. } => {
                 let value = Value::from_stored(output.as_bytes().clone()).unwrap();
                 let shown = value.to_json_text();
-                assert!(serde_json::from_str::<serde_json::Value>(&shown).is_ok(), "{shown}");
+                assert!(
+                    serde_json::from_str::<serde_json::Value>(&shown).is_ok(),
+                    "{shown}"
+                );
                 stored.push(value.clone());
                 world.settle(run, call, Outcome::Value(value));
             }
@@ -76,7 +81,10 @@ async fn everything_survives_a_round_trip() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(output.to_json_text(), format!("{{\"count\":{},\"wrong\":[]}}", stored.len()));
+    assert_eq!(
+        output.to_json_text(),
+        format!("{{\"count\":{},\"wrong\":[]}}", stored.len())
+    );
     assert!(stored.len() > 45);
     let plain = stored.iter().filter(|value| value.as_bytes()[0] == b'j').count();
     assert_eq!(plain, 18, "{stored:?}");
@@ -95,7 +103,9 @@ async fn the_runs_own_copies_are_as_good() {
         }}
         return wrong;"
     );
-    let Some(mut world) = World::with_flow(&code) else { return };
+    let Some(mut world) = World::with_flow(&code) else {
+        return;
+    };
     let run = world.start("{}");
     assert_eq!(world.output(run).await, "[]");
 }
@@ -106,7 +116,9 @@ async fn large_values_pass() {
     let code = "const text = await step.do('large', async () => 'é'.repeat(event.payload.length));
         const many = await Promise.all(Array.from({ length: 8 }, (_, i) => step.do('m', async () => 'x'.repeat(1 << 20))));
         return [text === event.payload, many.every((part) => part.length === 1 << 20)];";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start(&format!("\"{}\"", "é".repeat(5 << 20)));
     assert_eq!(world.output(run).await, "[true,true]");
 }
@@ -115,7 +127,9 @@ async fn large_values_pass() {
 async fn a_result_too_large_to_send_fails_its_attempt() {
     let code = "const large = 'x'.repeat(40 << 20);
         try { await step.do('s', async () => large); } catch (error) { return error.message; }";
-    let Some(mut world) = World::with_flow(code) else { return };
+    let Some(mut world) = World::with_flow(code) else {
+        return;
+    };
     let run = world.start("{}");
     assert_eq!(
         world.output(run).await,
@@ -123,6 +137,11 @@ async fn a_result_too_large_to_send_fails_its_attempt() {
     );
     // A value of that size can not be sent either: its run is lost, and the others go on.
     let lost = world.start(&format!("\"{}\"", "x".repeat(40 << 20)));
-    let ReportKind::Lost { reason } = world.next().await else { panic!() };
-    assert!(reason.contains("does not fit into a message"), "{lost:?}: {reason}");
+    let ReportKind::Lost { reason } = world.next().await else {
+        panic!()
+    };
+    assert!(
+        reason.contains("does not fit into a message"),
+        "{lost:?}: {reason}"
+    );
 }
