@@ -1,0 +1,59 @@
+//! `cairn serve`: the server on its own.
+
+use crate::Exit;
+use crate::args::ServeArguments;
+use crate::failure::Failure;
+use crate::local::cannot_start;
+use crate::signals::stop_wanted;
+use crate::terminal::Terminal;
+use crate::tools::{self, Tool};
+use cairn_server::{Auth, Config, Server};
+use std::path::Path;
+
+/// The environment variable with the token; not a flag, which every user of the machine could read.
+const TOKEN_VARIABLE: &str = "CAIRN_ROOT_TOKEN";
+
+/// Runs the command.
+///
+/// # Errors
+/// When the server cannot start or does not end well.
+pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    let token = std::env::var(TOKEN_VARIABLE)
+        .ok()
+        .filter(|token| !token.is_empty());
+    let workerd = arguments.workerd.workerd.as_deref();
+    let workerd = tools::find(Tool::Workerd, workerd, Path::new("."), terminal).await?;
+    let config = Config::new(
+        arguments.data_dir.clone(),
+        arguments.listen,
+        Auth::Token(token),
+        workerd.path,
+    );
+    let server = Server::start(config)
+        .await
+        .map_err(|error| cannot_start(&error))?;
+    terminal.line(&greeting(&server, arguments));
+    server.run_until(stop_wanted()).await.map_err(|error| {
+        Failure::new(
+            format!("The server did not end well: {error}."),
+            "What was committed is kept; start again to go on.",
+        )
+    })?;
+    Ok(Exit::Complete)
+}
+
+fn greeting(server: &Server, arguments: &ServeArguments) -> String {
+    let address = server.address();
+    let token = match server.new_token() {
+        Some(token) => {
+            format!("This is the root token. It is shown this once; only its hash is kept.\n\n  {token}\n\n")
+        }
+        None => String::new(),
+    };
+    let shown = server.new_token().unwrap_or("…");
+    format!(
+        "cairn listens on http://{address}, with its data in {}.\n\n{token}To deploy with wrangler:\n\n  \
+         CLOUDFLARE_API_BASE_URL=http://{address}/client/v4 CLOUDFLARE_API_TOKEN={shown} CLOUDFLARE_ACCOUNT_ID=local npx wrangler deploy\n",
+        arguments.data_dir.display()
+    )
+}
