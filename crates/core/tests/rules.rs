@@ -5,6 +5,8 @@
 //! every input the journal is encoded, decoded and replayed, and must give the same state.
 //! `UPDATE_SCRIPTS=1 cargo test -p cairn-core` writes the answers into the scripts; read the diff.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // test helpers outside of #[test] functions
+
 mod script;
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! What time does to an instance: deadlines, pauses that take effect, waiting and rest.
 
-use super::{Instance, Turn};
+use super::{Instance, Run, Turn};
 use crate::{Action, ErrorInfo, Record, Status, StepNo, StepState, Timestamp};
 
 impl Instance {
@@ -8,10 +8,8 @@ impl Instance {
     pub fn next_wake(&self) -> Option<Timestamp> {
         let run = self.run.as_ref()?;
         let quiet_at = match self.durable.status {
-            Status::Waiting if self.may_rest(run.active_at) => {
-                Some(run.active_at.plus(self.limits.rest_quiet_millis))
-            }
-            Status::Running if run.told_at.is_some() && self.waits_for_something() => run
+            Status::Waiting if self.may_rest(run) => Some(self.quiet_at(run)),
+            Status::Running if !self.executes_something() && self.waits_for_something() => run
                 .told_at
                 .map(|told_at| told_at.plus(self.limits.rest_quiet_millis)),
             Status::Waiting
@@ -205,17 +203,22 @@ impl Instance {
 
     fn rest(&mut self, turn: &mut Turn<'_>) {
         let Some(run) = &self.run else { return };
-        let quiet = turn.now.millis_since(run.active_at) >= self.limits.rest_quiet_millis;
-        if quiet && self.durable.status == Status::Waiting && self.may_rest(turn.now) {
+        if self.durable.status == Status::Waiting && self.quiet_at(run) <= turn.now && self.may_rest(run) {
             let wake_at = self.next_deadline();
             self.leave(turn, wake_at);
         }
     }
 
-    /// Whether what it waits for is far enough away to leave memory.
-    fn may_rest(&self, now: Timestamp) -> bool {
+    /// When a run counts as quiet, if nothing comes up.
+    fn quiet_at(&self, run: &Run) -> Timestamp {
+        run.active_at.plus(self.limits.rest_quiet_millis)
+    }
+
+    /// Whether what it waits for is far enough away to leave memory once it is quiet.
+    fn may_rest(&self, run: &Run) -> bool {
+        let quiet_at = self.quiet_at(run);
         self.next_deadline()
-            .is_some_and(|deadline| deadline.millis_since(now) > self.limits.rest_after_millis)
+            .is_some_and(|deadline| deadline.millis_since(quiet_at) > self.limits.rest_after_millis)
     }
 
     /// The next sleep, wait or retry that is due, whether a run knows of it or not.

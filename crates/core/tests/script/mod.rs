@@ -10,7 +10,7 @@ use cairn_core::{
 use std::collections::BTreeMap;
 
 /// Plays all scenarios of a script and gives it back with the answers.
-pub fn run(script: &str) -> String {
+pub(crate) fn run(script: &str) -> String {
     let mut out = String::new();
     let mut world = World::new();
     for line in script.lines() {
@@ -32,7 +32,7 @@ pub fn run(script: &str) -> String {
     out
 }
 
-pub fn first_difference(written: &str, answered: &str) -> String {
+pub(crate) fn first_difference(written: &str, answered: &str) -> String {
     let mut title = "";
     for (number, (left, right)) in written
         .lines()
@@ -98,6 +98,13 @@ impl World {
                 lines.extend(effects.actions.iter().map(show::action));
                 self.journal.extend(effects.entries);
                 self.check_replay();
+                if verb == "tick" {
+                    let wake = self.instance.next_wake();
+                    assert!(
+                        wake.is_none_or(|wake| wake > now),
+                        "{line}: asks to be asked again at once"
+                    );
+                }
                 lines.push(self.state());
                 lines
             }

@@ -2,7 +2,7 @@
 
 use cairn_core::{Action, Entry, ErrorInfo, Outcome, Record, RetryDelay, StepConfig, Timestamp};
 
-pub fn entry(entry: &Entry, now: Timestamp) -> String {
+pub(crate) fn entry(entry: &Entry, now: Timestamp) -> String {
     assert_eq!(entry.at, now, "an entry bears the time of its input");
     format!("+ {}", record(&entry.record))
 }
@@ -91,7 +91,7 @@ fn configuration(config: &StepConfig) -> String {
     )
 }
 
-pub fn action(action: &Action) -> String {
+pub(crate) fn action(action: &Action) -> String {
     match action {
         Action::StartRun => "! start-run".into(),
         Action::StopRun => "! stop-run".into(),

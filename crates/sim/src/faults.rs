@@ -1,0 +1,198 @@
+//! A store that is slow and fails: before a write (nothing happened), or after it (it happened, but nobody was told).
+
+use crate::random::Random;
+use async_trait::async_trait;
+use bytes::Bytes;
+use cairn_core::{Seq, Timestamp};
+use cairn_store::{
+    Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo, InstanceFilter, InstanceNo, InstancePage,
+    InstanceRow, JournalEntry, Lease, NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The faulty store.
+pub(crate) struct Faulty<S> {
+    inner: S,
+    random: Random,
+    /// Chance of a failure of a write, percent.
+    percent: Arc<AtomicU64>,
+}
+
+impl<S: Store> Faulty<S> {
+    pub(crate) fn new(inner: S, random: Random, percent: Arc<AtomicU64>) -> Self {
+        Self { inner, random, percent }
+    }
+
+    async fn delay(&self) {
+        let millis = self.random.below(4);
+        if millis > 0 {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+        }
+    }
+
+    fn fails(&self) -> bool {
+        self.random.chance(self.percent.load(Ordering::Relaxed))
+    }
+
+    fn failure(when: &str) -> StoreError {
+        StoreError::Unavailable(format!("injected {when} the write"))
+    }
+
+    /// A write that may fail before or after it happened.
+    async fn write<T, F: Future<Output = Result<T, StoreError>>>(&self, write: F) -> Result<T, StoreError> {
+        self.delay().await;
+        if self.fails() {
+            return Err(Self::failure("before"));
+        }
+        let written = write.await;
+        self.delay().await;
+        if self.fails() { Err(Self::failure("after")) } else { written }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Faulty<S> {
+    async fn create(
+        &self,
+        instances: Vec<NewInstance>,
+        claim: Option<NodeId>,
+    ) -> Result<Vec<Result<(InstanceNo, Option<Lease>), CreateError>>, StoreError> {
+        self.write(self.inner.create(instances, claim)).await
+    }
+
+    async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        self.write(self.inner.commit(commits)).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
+        self.write(self.inner.claim(claim)).await
+    }
+
+    async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
+        self.write(self.inner.claim_one(node, instance)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.delay().await;
+        self.inner.next_due().await
+    }
+
+    async fn renew(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
+        self.inner.renew(node, until).await
+    }
+
+    async fn register(&self, until: Timestamp) -> Result<NodeId, StoreError> {
+        self.inner.register(until).await
+    }
+
+    async fn send(&self, message: NewMessage) -> Result<InboxNo, SendError> {
+        self.delay().await;
+        if self.fails() {
+            return Err(SendError::Store(Self::failure("before")));
+        }
+        let sent = self.inner.send(message).await;
+        self.delay().await;
+        sent
+    }
+
+    async fn inbox(&self, instance: InstanceNo, after: InboxNo) -> Result<Vec<InboxMessage>, StoreError> {
+        self.delay().await;
+        if self.fails() { Err(Self::failure("instead of")) } else { self.inner.inbox(instance, after).await }
+    }
+
+    async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError> {
+        self.inner.journal(instance).await
+    }
+
+    async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {
+        self.inner.payload(instance, seq).await
+    }
+
+    async fn instance(&self, workflow: i64, id: &str) -> Result<Option<InstanceRow>, StoreError> {
+        self.inner.instance(workflow, id).await
+    }
+
+    async fn instances(&self, workflow: i64, filter: &InstanceFilter) -> Result<InstancePage, StoreError> {
+        self.inner.instances(workflow, filter).await
+    }
+
+    async fn counts(&self, workflow: i64) -> Result<StatusCounts, StoreError> {
+        self.inner.counts(workflow).await
+    }
+
+    async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError> {
+        self.inner.delete_instance(instance).await
+    }
+
+    async fn expire(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.inner.expire(now, limit).await
+    }
+
+    async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError> {
+        self.inner.add_script_version(version).await
+    }
+
+    async fn deploy(&self, account: &str, script: &str, version: &str, at: Timestamp) -> Result<bool, StoreError> {
+        self.inner.deploy(account, script, version, at).await
+    }
+
+    async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError> {
+        self.inner.script(account, script).await
+    }
+
+    async fn scripts_named(&self, script: &str) -> Result<Vec<ScriptRow>, StoreError> {
+        self.inner.scripts_named(script).await
+    }
+
+    async fn script_versions(&self, account: &str, script: &str) -> Result<Vec<ScriptVersionRow>, StoreError> {
+        self.inner.script_versions(account, script).await
+    }
+
+    async fn script_modules(&self, version: &str) -> Result<Option<ScriptModules>, StoreError> {
+        self.inner.script_modules(version).await
+    }
+
+    async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError> {
+        self.inner.put_workflow(workflow).await
+    }
+
+    async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError> {
+        self.inner.workflow(account, name).await
+    }
+
+    async fn deployed_workflow(&self, account: &str, name: &str) -> Result<Option<DeployedWorkflow>, StoreError> {
+        self.inner.deployed_workflow(account, name).await
+    }
+
+    async fn workflows(
+        &self,
+        account: &str,
+        search: Option<&str>,
+        page: WorkflowPage,
+    ) -> Result<(Vec<WorkflowRow>, u64), StoreError> {
+        self.inner.workflows(account, search, page).await
+    }
+
+    async fn workflow_versions(
+        &self,
+        workflow: i64,
+        page: WorkflowPage,
+    ) -> Result<(Vec<WorkflowVersionRow>, u64), StoreError> {
+        self.inner.workflow_versions(workflow, page).await
+    }
+
+    async fn delete_workflow(&self, account: &str, name: &str) -> Result<Option<Vec<InstanceNo>>, StoreError> {
+        self.inner.delete_workflow(account, name).await
+    }
+
+    async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.inner.setting(key).await
+    }
+
+    async fn put_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
+        self.inner.put_setting(key, value).await
+    }
+}
