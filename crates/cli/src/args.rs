@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -40,8 +40,23 @@ pub(crate) struct ServeArguments {
         value_name = "ADDRESS"
     )]
     pub(crate) listen: SocketAddr,
+    /// Which addresses the code of Workers may reach.
+    #[arg(long, env = "CAIRN_EGRESS", value_enum, default_value_t = EgressArgument::Public)]
+    pub(crate) egress: EgressArgument,
+    /// Seconds after which a Worker's process without work is stopped.
+    #[arg(long, env = "CAIRN_PROCESS_IDLE", default_value_t = 60, value_name = "SECONDS")]
+    pub(crate) process_idle: u64,
     #[command(flatten)]
     pub(crate) workerd: WorkerdArgument,
+}
+
+/// Which addresses the code of Workers may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EgressArgument {
+    /// Public addresses: not this machine, not its network.
+    Public,
+    /// Any address.
+    Any,
 }
 
 /// Arguments of `cairn run`.

@@ -16,7 +16,7 @@ pub(crate) struct Local {
     /// Its API.
     pub(crate) api: Api,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Result<(), ServerError>>,
+    task: JoinHandle<()>,
 }
 
 impl Local {
@@ -28,8 +28,10 @@ impl Local {
         prepare(data_dir)?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let config = Config {
-            egress: Egress::All,
-            ..Config::new(data_dir.to_owned(), listen, Auth::Open, workerd)
+            listen,
+            auth: Auth::Open,
+            egress: Egress::Any,
+            ..Config::new(data_dir, workerd)
         };
         let server = Server::start(config)
             .await
@@ -55,11 +57,9 @@ impl Local {
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         // An error means that it has ended by itself; the task tells why.
         let _ = self.stop.send(());
-        let ended = self.task.await.map_err(|error| error.to_string());
-        let ended = ended.and_then(|result| result.map_err(|error| error.to_string()));
-        ended.map_err(|reason| {
+        self.task.await.map_err(|error| {
             Failure::new(
-                format!("The server did not end well: {reason}."),
+                format!("The server did not end well: {error}."),
                 "What was committed is kept; start again to go on.",
             )
         })

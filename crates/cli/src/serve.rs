@@ -1,14 +1,15 @@
 //! `cairn serve`: the server on its own.
 
 use crate::Exit;
-use crate::args::ServeArguments;
+use crate::args::{EgressArgument, ServeArguments};
 use crate::failure::Failure;
 use crate::local::cannot_start;
 use crate::signals::stop_wanted;
 use crate::terminal::Terminal;
 use crate::tools::{self, Tool};
-use cairn_server::{Auth, Config, Server};
+use cairn_server::{Auth, Config, Egress, Server};
 use std::path::Path;
+use std::time::Duration;
 
 /// The environment variable with the token; not a flag, which every user of the machine could read.
 const TOKEN_VARIABLE: &str = "CAIRN_ROOT_TOKEN";
@@ -23,22 +24,21 @@ pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Re
         .filter(|token| !token.is_empty());
     let workerd = arguments.workerd.workerd.as_deref();
     let workerd = tools::find(Tool::Workerd, workerd, Path::new("."), terminal).await?;
-    let config = Config::new(
-        arguments.data_dir.clone(),
-        arguments.listen,
-        Auth::Token(token),
-        workerd.path,
-    );
+    let config = Config {
+        listen: arguments.listen,
+        auth: Auth::Token(token),
+        egress: match arguments.egress {
+            EgressArgument::Public => Egress::PublicOnly,
+            EgressArgument::Any => Egress::Any,
+        },
+        process_idle: Duration::from_secs(arguments.process_idle),
+        ..Config::new(&arguments.data_dir, workerd.path)
+    };
     let server = Server::start(config)
         .await
         .map_err(|error| cannot_start(&error))?;
     terminal.line(&greeting(&server, arguments));
-    server.run_until(stop_wanted()).await.map_err(|error| {
-        Failure::new(
-            format!("The server did not end well: {error}."),
-            "What was committed is kept; start again to go on.",
-        )
-    })?;
+    server.run_until(stop_wanted()).await;
     Ok(Exit::Complete)
 }
 
