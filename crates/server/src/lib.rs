@@ -83,6 +83,7 @@ impl Config {
 /// A server that listens.
 pub struct Server {
     engine: Engine,
+    store: Arc<dyn Store>,
     runtime: Arc<Workerd>,
     listener: TcpListener,
     address: SocketAddr,
@@ -126,7 +127,7 @@ impl Server {
         )
         .map_err(ServerError::Runtime)?;
         let engine = Engine::start(Parts {
-            store,
+            store: Arc::clone(&store),
             runtime: Arc::clone(&runtime) as _,
             reports,
             clock: Arc::new(SystemClock),
@@ -150,6 +151,7 @@ impl Server {
         });
         Ok(Self {
             engine,
+            store,
             runtime,
             listener,
             address,
@@ -175,10 +177,25 @@ impl Server {
 
     /// Answers requests until `shutdown`; then lets those under way end, stops the engine and all processes, and closes the store.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
-        let router = app::router(self.app);
-        serve::serve(self.listener, router, shutdown).await;
-        self.engine.shutdown().await;
-        self.runtime.shutdown().await;
+        let Self {
+            engine,
+            runtime,
+            listener,
+            app,
+            store,
+            ..
+        } = self;
+        let router = app::router(app);
+        serve::serve(listener, router, shutdown).await;
+        engine.shutdown().await;
+        runtime.shutdown().await;
+        drop((engine, runtime));
+        // The last holder folds the log into the file, which blocks.
+        let closed = tokio::task::spawn_blocking(move || drop(store)).await;
+        if let Err(error) = closed {
+            // What was committed is in the log, and found at the next start.
+            tracing::error!(%error, "the database was not closed in order");
+        }
     }
 }
 
