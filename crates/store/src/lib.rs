@@ -11,7 +11,6 @@ pub mod memory;
 mod page;
 pub mod sqlite;
 
-pub use memory::MemoryStore;
 pub use catalog::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, WorkflowRow,
     WorkflowVersionRow,
@@ -21,6 +20,7 @@ pub use instance::{
     Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, NewInstance,
     NewMessage, NodeId, Payload, Release, Repin, StatusCounts, Trigger,
 };
+pub use memory::MemoryStore;
 pub use page::{InstanceFilter, InstancePage, SortOrder, WorkflowPage};
 
 use async_trait::async_trait;
@@ -54,6 +54,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes this instance if nobody (else) holds it; `None` when it is held or gone.
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError>;
+
+    /// The instances that a node holds. For a caller that does not know whether a claim or a creation of his came through.
+    async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError>;
 
     /// When the next unheld instance is due, if any.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;

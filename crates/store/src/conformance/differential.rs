@@ -108,7 +108,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn claimed(claimed: Vec<Claimed>) -> Self {
+    fn claimed(claimed: &[Claimed]) -> Self {
         Self {
             text: format!("{claimed:?}"),
             made: None,
@@ -157,7 +157,7 @@ impl Request {
                     leases,
                 }
             }
-            Self::Claim(claim) => Answer::claimed(store.claim(claim).await.unwrap()),
+            Self::Claim(claim) => Answer::claimed(&store.claim(claim).await.unwrap()),
             Self::ClaimOne(node, instance) => Answer::claimed(
                 store
                     .claim_one(node, instance)

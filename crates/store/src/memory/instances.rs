@@ -201,6 +201,14 @@ impl Instances {
         Some(Lease { node, epoch })
     }
 
+    pub(super) fn held(&self, node: NodeId) -> Vec<InstanceNo> {
+        let held = self
+            .by_no
+            .iter()
+            .filter(|(_, instance)| instance.holding == Holding::Held(node));
+        held.map(|(no, _)| *no).collect()
+    }
+
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(wake_at, _)| *wake_at)
     }

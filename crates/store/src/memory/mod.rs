@@ -100,6 +100,10 @@ impl Store for MemoryStore {
         Ok(lease.and_then(|lease| claimed(instances, catalog, instance, lease)))
     }
 
+    async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
+        Ok(self.state.lock().instances.held(node))
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(self.state.lock().instances.next_due())
     }

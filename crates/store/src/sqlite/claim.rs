@@ -132,6 +132,13 @@ pub(super) fn load(
     })
 }
 
+pub(super) fn held(connection: &Connection, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT no FROM instance INDEXED BY instance_held WHERE node = ?1 ORDER BY no")?;
+    let rows = statement.query_map([node.0], |row| row.get(0).map(InstanceNo))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
     Ok(connection
         .prepare_cached(

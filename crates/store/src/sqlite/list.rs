@@ -89,7 +89,11 @@ fn select(filter: &InstanceFilter) -> &'static str {
             )
         }
         (Some(true), SortOrder::OldestFirst) => {
-            rows!("instance_final", "i.status BETWEEN 3 AND 5 AND i.status = ?8", "ASC")
+            rows!(
+                "instance_final",
+                "i.status BETWEEN 3 AND 5 AND i.status = ?8",
+                "ASC"
+            )
         }
         (Some(false), SortOrder::NewestFirst) => {
             rows!(
@@ -151,4 +155,36 @@ fn span(connection: &Connection, workflow: i64, filter: &InstanceFilter) -> Resu
         total: total.cast_unsigned(),
         ..all
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::open::LockedFile;
+
+    #[test]
+    fn no_page_is_sorted_or_scanned_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = LockedFile::lock(directory.path()).unwrap().open_writer().unwrap();
+        for status in [None, Some(Status::Complete), Some(Status::Running)] {
+            for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
+                let select = select(&InstanceFilter {
+                    status,
+                    order,
+                    ..InstanceFilter::default()
+                });
+                let mut statement = connection
+                    .prepare(&format!("EXPLAIN QUERY PLAN {select}"))
+                    .unwrap();
+                let plan: Vec<String> = statement
+                    .query_map([rusqlite::types::Null; 8], |row| row.get(3))
+                    .unwrap()
+                    .collect::<Result<_, _>>()
+                    .unwrap();
+                let plan = plan.join("\n");
+                assert!(plan.contains("SEARCH i USING INDEX"), "{plan}");
+                assert!(!plan.contains("TEMP B-TREE") && !plan.contains("SCAN"), "{plan}");
+            }
+        }
+    }
 }

@@ -233,6 +233,10 @@ impl Store for SqliteStore {
         taken.into_iter().next().map(|(_, claimed)| claimed).transpose()
     }
 
+    async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
+        self.read(move |connection| claim::held(connection, node)).await
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.read(claim::next_due).await
     }

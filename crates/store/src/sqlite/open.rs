@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const FILE_NAME: &str = "cairn.db";
 /// Frames in the log before they are copied into the file (4 KiB each): seldom enough not to be felt, and the log stays
 /// small enough to be read through quickly after a crash.
-const CHECKPOINT_PAGES: u32 = 8_000;
+const CHECKPOINT_PAGES: u32 = 2_000;
 const WRITER_CACHE_KIB: u32 = 32 * 1024;
 const READER_CACHE_KIB: u32 = 4 * 1024;
 const STATEMENTS: usize = 96;
