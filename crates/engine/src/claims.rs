@@ -49,6 +49,15 @@ pub(crate) fn claim_one(shared: &Arc<Shared>, instance: InstanceNo) {
     });
 }
 
+/// Asks what this node holds and answers with [`Signal::Held`].
+pub(crate) fn list_held(shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let held = shared.store.held(shared.node).await;
+        shared.signal(Signal::Held(held));
+    });
+}
+
 /// Reads the inbox of a held instance and answers with [`Signal::Inbox`].
 pub(crate) fn read_inbox(shared: &Arc<Shared>, (instance, lease): (InstanceNo, Lease), after: InboxNo) {
     let shared = Arc::clone(shared);

@@ -40,6 +40,8 @@ struct Dispatcher {
     missed_mail: HashSet<InstanceNo>,
     /// Instances to claim again after a failed write, and when.
     reclaims: BTreeSet<(Timestamp, InstanceNo)>,
+    /// When to see whether this node holds instances that it does not know of.
+    look_for_lost: Option<Timestamp>,
     /// How often in a row a run of an instance was lost before it said anything.
     losses: HashMap<InstanceNo, u32>,
     stopping: Option<oneshot::Sender<()>>,
@@ -72,6 +74,7 @@ pub(crate) fn start(
         claiming: Claiming::No,
         missed_mail: HashSet::new(),
         reclaims: BTreeSet::new(),
+        look_for_lost: None,
         losses: HashMap::new(),
         stopping: None,
     };
@@ -126,7 +129,7 @@ impl Dispatcher {
         };
         let timer = self.timers.first().map(|(at, _)| *at);
         let reclaim = self.reclaims.first().map(|(at, _)| *at);
-        let wake = [due, timer, reclaim].into_iter().flatten().min();
+        let wake = [due, timer, reclaim, self.look_for_lost].into_iter().flatten().min();
         let now = self.shared.clock.now();
         wake.map_or(Duration::from_secs(3_600), |wake| {
             Duration::from_millis(wake.millis_since(now))
@@ -152,6 +155,8 @@ impl Dispatcher {
             Signal::Deleted(instance) => self.drop_driver(instance),
             Signal::Claimed(answer) => self.claimed(now, answer),
             Signal::ClaimedOne(instance, result) => self.claimed_one(now, instance, result),
+            Signal::LostTrack => self.look_for_lost = Some(now.plus(STORE_RETRY_MILLIS)),
+            Signal::Held(held) => self.held(now, held),
             Signal::Inbox(instance, lease, messages) => {
                 if self
                     .drivers
@@ -184,6 +189,10 @@ impl Dispatcher {
         let (instance, lease, inbox) = (loaded.row.no, loaded.lease, std::mem::take(&mut loaded.inbox));
         if self.stopping.is_some() {
             // It stays held by this node in the store; the next start takes it up.
+            self.shared.unreserve(1);
+            return;
+        }
+        if self.drivers.get(&instance).is_some_and(|driver| driver.lease().epoch > lease.epoch) {
             self.shared.unreserve(1);
             return;
         }
@@ -247,6 +256,23 @@ impl Dispatcher {
             Err(error) => {
                 tracing::error!(%error, "due instances could not be claimed; trying again");
                 self.next_due = Some(now.plus(STORE_RETRY_MILLIS));
+                self.look_for_lost = Some(now.plus(STORE_RETRY_MILLIS));
+            }
+        }
+    }
+
+    /// Takes up what this node holds without knowing: the answer to its claim or creation was an error, but it came through. One that is
+    /// on its way after all is fenced by the newer lease.
+    fn held(&mut self, now: Timestamp, held: Result<Vec<InstanceNo>, StoreError>) {
+        match held {
+            Ok(held) => {
+                for instance in held.into_iter().filter(|instance| !self.drivers.contains_key(instance)) {
+                    self.reclaims.insert((now, instance));
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot see what this node holds; trying again");
+                self.look_for_lost = Some(now.plus(STORE_RETRY_MILLIS));
             }
         }
     }
@@ -420,6 +446,10 @@ impl Dispatcher {
         self.touched = touched;
         while let Some((_, instance)) = self.reclaims.pop_due(now) {
             claims::claim_one(&self.shared, instance);
+        }
+        if self.look_for_lost.is_some_and(|at| at <= now) {
+            self.look_for_lost = None;
+            claims::list_held(&self.shared);
         }
         self.claim_what_is_due(now);
         if !self.out.commands.is_empty() {

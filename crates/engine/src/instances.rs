@@ -112,6 +112,7 @@ impl Engine {
             Err(error) => {
                 if node.is_some() {
                     shared.unreserve(new.len());
+                    shared.signal(Signal::LostTrack);
                 }
                 return Err(error.into());
             }

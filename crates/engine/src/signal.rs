@@ -20,6 +20,10 @@ pub(crate) enum Signal {
     Claimed(ClaimAnswer),
     /// One instance was claimed; none when somebody holds it, or it is gone.
     ClaimedOne(InstanceNo, Result<Option<Box<Loaded>>, StoreError>),
+    /// A claim or a creation may have come through although it failed: see what this node holds.
+    LostTrack,
+    /// What this node holds, as the store knows.
+    Held(Result<Vec<InstanceNo>, StoreError>),
     /// The inbox of a held instance was read.
     Inbox(InstanceNo, Lease, Result<Vec<InboxMessage>, StoreError>),
     /// Commits were answered, in the order they were handed over.

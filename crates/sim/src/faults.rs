@@ -75,6 +75,11 @@ impl<S: Store> Store for Faulty<S> {
         self.write(self.inner.claim_one(node, instance)).await
     }
 
+    async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
+        self.delay().await;
+        if self.fails() { Err(Self::failure("instead of")) } else { self.inner.held(node).await }
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         self.delay().await;
         self.inner.next_due().await

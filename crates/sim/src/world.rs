@@ -20,7 +20,7 @@ use tokio::time::Instant;
 const ACCOUNT: &str = "account";
 const WORKFLOW: &str = "program";
 /// Simulated time after which a world that has not come to its end is stuck.
-const PATIENCE: Duration = Duration::from_secs(60 * 86_400);
+const PATIENCE: Duration = Duration::from_secs(5 * 86_400);
 
 /// A world in which something was wrong.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl World {
             let ended = tokio::select! {
                 biased;
                 ended = self.node(SimClock { base, start }) => ended,
-                () = tokio::time::sleep(lifetime.min(PATIENCE + Duration::from_secs(86_400))) => {
+                () = tokio::time::sleep(lifetime.min(PATIENCE)) => {
                     if lifetime > PATIENCE {
                         self.model.wrong(self.stuck().await);
                     }
@@ -147,6 +147,7 @@ impl World {
             clock: Arc::new(clock),
             settings: Settings {
                 limits: Limits::default(),
+                retention_millis: 365 * 86_400_000,
                 instances_in_memory: usize::try_from(self.random.between(1, 6)).unwrap_or(1),
                 ..Settings::default()
             },
