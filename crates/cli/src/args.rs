@@ -44,7 +44,12 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "CAIRN_EGRESS", value_enum, default_value_t = EgressArgument::Public)]
     pub(crate) egress: EgressArgument,
     /// Seconds after which a Worker's process without work is stopped.
-    #[arg(long, env = "CAIRN_PROCESS_IDLE", default_value_t = 60, value_name = "SECONDS")]
+    #[arg(
+        long,
+        env = "CAIRN_PROCESS_IDLE",
+        default_value_t = 60,
+        value_name = "SECONDS"
+    )]
     pub(crate) process_idle: u64,
     #[command(flatten)]
     pub(crate) workerd: WorkerdArgument,

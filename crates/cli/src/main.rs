@@ -62,7 +62,7 @@ async fn main() -> ExitCode {
 fn start_log(arguments: &Arguments, terminal: &Terminal) {
     let quiet = match arguments.command {
         Command::Serve(_) => "info",
-        Command::Run(_) | Command::Dev(_) => "warn,console=info",
+        Command::Run(_) | Command::Dev(_) => "warn,cairn::user=info",
     };
     let level = match arguments.verbose {
         0 => quiet,

@@ -59,8 +59,15 @@ impl Cache {
         binary_in(&folder.join("node_modules"), tool).ok_or_else(|| {
             let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
             Failure::new(
-                format!("npm has no {} for this machine ({os}, {arch}).", tool.name()),
-                format!("Build it for this machine and name it with {}.", tool.variable()),
+                format!(
+                    "cairn fetches {} for Linux only, and this is {os} on {arch}.",
+                    tool.name()
+                ),
+                format!(
+                    "Have npm put it in the project's folder, or name a program of your own with {}:\n    {}",
+                    tool.variable(),
+                    by_hand()
+                ),
             )
         })
     }

@@ -69,12 +69,10 @@ impl fmt::Display for Version {
 /// # Errors
 /// When the embedded package file is broken, which a test rules out.
 pub(super) fn pinned(tool: Tool) -> Result<Version, Failure> {
-    #[derive(Deserialize)]
-    struct Package {
-        dependencies: BTreeMap<String, String>,
-    }
-    let package: Option<Package> = serde_json::from_str(PACKAGE).ok();
-    let version = package.and_then(|package| Version::parse(package.dependencies.get(tool.name())?));
+    let version = packages()
+        .into_iter()
+        .find(|(name, _)| name.contains(tool.name()))
+        .and_then(|(_, version)| Version::parse(&version));
     version.ok_or_else(|| {
         Failure::new(
             format!(
@@ -84,6 +82,19 @@ pub(super) fn pinned(tool: Tool) -> Result<Version, Failure> {
             "Build it again from an unchanged source tree.",
         )
     })
+}
+
+/// The pinned packages, one for each tool and platform.
+fn packages() -> BTreeMap<String, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Package {
+        optional_dependencies: BTreeMap<String, String>,
+    }
+    let package: Option<Package> = serde_json::from_str(PACKAGE).ok();
+    package
+        .map(|package| package.optional_dependencies)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -99,18 +110,18 @@ mod tests {
     #[test]
     fn the_lock_file_pins_the_same_versions_with_hashes_and_names_no_host() {
         let lock: serde_json::Value = serde_json::from_str(LOCK).unwrap();
-        let packages = lock["packages"].as_object().unwrap();
-        for tool in [Tool::Workerd, Tool::Esbuild] {
-            let entry = &packages[&format!("node_modules/{}", tool.name())];
-            assert_eq!(
-                entry["version"].as_str().unwrap(),
-                pinned(tool).unwrap().to_string()
-            );
-        }
-        let fetched = packages.iter().filter(|(name, _)| !name.is_empty());
-        for (name, package) in fetched {
+        let locked = lock["packages"].as_object().unwrap();
+        assert_eq!(locked.len(), packages().len() + 1, "the root and each package");
+        for (name, version) in packages() {
+            let tool = [Tool::Workerd, Tool::Esbuild]
+                .into_iter()
+                .find(|tool| name.contains(tool.name()))
+                .unwrap();
+            assert_eq!(version, pinned(tool).unwrap().to_string(), "{name}");
+            let entry = &locked[&format!("node_modules/{name}")];
+            assert_eq!(entry["version"].as_str(), Some(version.as_str()), "{name}");
             assert!(
-                package["integrity"].as_str().unwrap().starts_with("sha512-"),
+                entry["integrity"].as_str().unwrap().starts_with("sha512-"),
                 "{name}"
             );
         }
