@@ -158,14 +158,15 @@ impl Request {
                 }
             }
             Self::Claim(claim) => Answer::claimed(&store.claim(claim).await.unwrap()),
-            Self::ClaimOne(node, instance) => Answer::claimed(
-                store
+            Self::ClaimOne(node, instance) => {
+                let claimed: Vec<Claimed> = store
                     .claim_one(node, instance)
                     .await
                     .unwrap()
                     .into_iter()
-                    .collect(),
-            ),
+                    .collect();
+                Answer::claimed(&claimed)
+            }
             _ => Answer {
                 text: self.text(store).await,
                 made: None,
