@@ -83,14 +83,16 @@ class Connection {
   }
 
   #handle(message) {
-    const [kind, id] = message;
+    const kind = message[0];
+    const id = message[1];
     if (kind === 'ping') {
       this.post(`["pong",${id}]`);
       return;
     }
     if (kind === 'start') {
-      this.runs.set(id, Run.fromStart(this, message));
-      this.#learn(this.runs.get(id), message[5], message[6]);
+      const started = new Run(this, message);
+      this.runs.set(id, started);
+      this.#learn(started, message[5], message[6]);
       return;
     }
     const run = this.runs.get(id);

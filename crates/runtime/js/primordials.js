@@ -1,13 +1,12 @@
 // What the shim uses of the language, taken before user code can change it. Imported first by every module of the shim.
 
 const { apply, getPrototypeOf, ownKeys } = Reflect;
-const uncurry =
-  (method) =>
-  (self, ...args) =>
-    apply(method, self, args);
+// A method as a function that takes `this` first.
+const { bind, call } = Function.prototype;
+const uncurry = bind.bind(call);
 const getter = (prototype, name) => {
   const { get } = Object.getOwnPropertyDescriptor(prototype, name);
-  return (self) => apply(get, self, []);
+  return uncurry(get);
 };
 
 // A collection whose methods are its own.
@@ -101,7 +100,6 @@ const fromBase64Of = Uint8Array.fromBase64;
 export const fromBase64 = (text) => viewBuffer(apply(fromBase64Of, views.Uint8Array, [text]));
 
 export const join = uncurry(Array.prototype.join);
-export const charCode = uncurry(String.prototype.charCodeAt);
 export const toWellFormed = uncurry(String.prototype.toWellFormed);
 export const startsWith = uncurry(String.prototype.startsWith);
 export const slice = uncurry(String.prototype.slice);

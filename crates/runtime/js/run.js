@@ -7,8 +7,8 @@ import { enter } from './scope.js';
 import { newStep } from './step.js';
 import { decode, encode } from './value.js';
 
-// Which history and which counter a kind of call belongs to.
-const KINDS = { __proto__: null, do: 'do', sleep: 'sleep', until: 'sleep', wait: 'wait' };
+// Words of known steps, in the order of the numbers that kinds of calls have.
+const HISTORIES = ['do', 'sleep', 'wait'];
 
 export const isWorkflow = (value) => {
   for (let at = value; typeof at === 'function'; at = getPrototypeOf(at)) {
@@ -26,18 +26,19 @@ export class Run {
   // Calls that have not settled, by their number.
   open = new OwnMap();
   #known = new OwnMap();
-  #counts = { __proto__: null, do: new OwnMap(), sleep: new OwnMap(), wait: new OwnMap() };
+  #counts = [new OwnMap(), new OwnMap(), new OwnMap()];
   #connection;
   #info;
   #payload;
 
-  constructor(connection, id, info, payload) {
+  // From a `start` message.
+  constructor(connection, [, id, info, form, body]) {
     this.#connection = connection;
     this.id = id;
     this.limit = info.steps;
     this.className = info.class;
     this.#info = info;
-    this.#payload = payload;
+    this.#payload = [form, body];
   }
 
   learn(steps) {
@@ -48,7 +49,7 @@ export class Run {
   }
 
   recall(kind, name, count) {
-    return this.#known.size === 0 ? undefined : this.#take(`${KINDS[kind]} ${count} ${name}`);
+    return this.#known.size === 0 ? undefined : this.#take(`${HISTORIES[kind.index]} ${count} ${name}`);
   }
 
   #take(key) {
@@ -58,7 +59,7 @@ export class Run {
   }
 
   count(kind, name) {
-    const counts = this.#counts[KINDS[kind]];
+    const counts = this.#counts[kind.index];
     const count = (counts.get(name) ?? 0) + 1;
     counts.set(name, count);
     return count;
@@ -74,17 +75,17 @@ export class Run {
   }
 
   begin(Class, ctx, env) {
-    const event = {
-      payload: this.#payload,
-      timestamp: new DateRef(this.#info.created),
-      instanceId: this.#info.instance,
-      workflowName: this.#info.workflow,
-    };
-    this.#payload = undefined;
-    enter({ run: this, call: null }, () => this.#main(Class, ctx, env, event));
+    enter({ run: this, call: null }, () => this.#main(Class, ctx, env));
   }
 
-  async #main(Class, ctx, env, event) {
+  #event() {
+    const payload = decode(this.#payload[0], this.#payload[1]);
+    this.#payload = undefined;
+    const { created, instance, workflow } = this.#info;
+    return { payload, timestamp: new DateRef(created), instanceId: instance, workflowName: workflow };
+  }
+
+  async #main(Class, ctx, env) {
     let output;
     try {
       if (!isWorkflow(Class)) {
@@ -92,7 +93,7 @@ export class Run {
         this.raise(['WorkflowFatalError', message], null);
         return;
       }
-      output = await new Class(ctx, env).run(event, newStep(this));
+      output = await new Class(ctx, env).run(this.#event(), newStep(this));
     } catch (error) {
       this.raise(describe(error), callOf(error));
       return;
@@ -128,9 +129,5 @@ export class Run {
     if (call === undefined) return;
     if (how === 'attempt') call.execute(message[3]);
     else call.settle(how, message, 3);
-  }
-
-  static fromStart(connection, [, id, info, form, body]) {
-    return new Run(connection, id, info, decode(form, body));
   }
 }

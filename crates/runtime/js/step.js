@@ -3,12 +3,12 @@
 import { millisOf, number, readConfig } from './config.js';
 import { describe, fatal, isNonRetryable, revive, typeError } from './errors.js';
 import {
-  charCode,
   clearTimeout,
   create,
   DateRef,
   dateTime,
   isFinite,
+  match,
   parse,
   PromiseRef,
   queueMicrotask,
@@ -25,15 +25,11 @@ const LONGEST_NAME = 256;
 // Larger results could not be sent; the limit that users meet is far below.
 const LARGEST_BODY = 32 * 1024 * 1024;
 
-const isOrdinaryName = (name) => {
-  if (name.length > LONGEST_NAME) return false;
-  for (let i = 0; i < name.length; i++) {
-    if (charCode(name, i) < 0x20) return false;
-  }
-  return true;
-};
+const CONTROL = /[\0-\x1f]/;
 
-// One call of a step function, from its start to its settlement.
+const isOrdinaryName = (name) => name.length <= LONGEST_NAME && match(CONTROL, name) === null;
+
+// One call of a step function, from its start to its settlement. It is the scope of its callback.
 class Call {
   callback = null;
   config = null;
@@ -44,12 +40,15 @@ class Call {
 
   constructor(run, kind, name) {
     this.run = run;
+    this.call = this;
     this.id = ++run.calls;
     this.kind = kind;
     this.name = text(name);
     this.count = run.count(kind, this.name);
     const scope = current();
     this.parent = scope !== undefined && scope.run === run && scope.call !== null ? scope.call.id : 0;
+    this.resolve = null;
+    this.reject = null;
     this.promise = new PromiseRef((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -68,7 +67,7 @@ class Call {
   open(rest) {
     this.run.open.set(this.id, this);
     this.run.post(
-      `["${this.kind}",${this.run.id},${this.id},${this.parent},${stringify(this.name)},${this.count},${rest}]`,
+      `["${this.kind.word}",${this.run.id},${this.id},${this.parent},${stringify(this.name)},${this.count},${rest}]`,
     );
   }
 
@@ -76,6 +75,15 @@ class Call {
   settle(how, message, at) {
     this.settled = true;
     this.run.open.delete(this.id);
+    try {
+      this.resolveAs(how, message, at);
+    } catch {
+      this.reject(revive(['WorkflowInternalError', `The stored outcome of ${this.name}-${this.count} cannot be read`], this));
+    }
+    this.callback = this.body = null;
+  }
+
+  resolveAs(how, message, at) {
     switch (how) {
       case 'stored':
         this.resolve(decode(this.form, parse(this.body)));
@@ -99,7 +107,6 @@ class Call {
       default:
         throw typeError(`an outcome of an unknown kind: ${how}`);
     }
-    this.callback = this.body = null;
   }
 
   context(attempt) {
@@ -117,13 +124,13 @@ class Call {
     this.body = null;
     let thrown;
     try {
-      const value = await enter({ run: this.run, call: this }, this.callback, this.context(attempt));
+      const value = await enter(this, this.callback, this.context(attempt));
       this.report(attempt, value);
       return;
     } catch (error) {
       thrown = error;
     }
-    if (thrown instanceof Unserialisable) {
+    if (thrown instanceof Unserialisable && this.isLive() && attempt === this.attempt) {
       this.run.raise(['WorkflowFatalError', this.unserialisable(thrown)], this);
       return;
     }
@@ -179,7 +186,7 @@ class Call {
       timer = setTimeout(resolve, DELAY_MILLIS, LATE);
     });
     const input = { ctx: this.context(attempt), error: revive(error) };
-    const asked = ask({ run: this.run, call: this }, delay, input);
+    const asked = ask(this, delay, input);
     const answer = await first(asked, late);
     clearTimeout(timer);
     if (answer === LATE) return fail('did not return within 5 seconds');
@@ -210,6 +217,12 @@ const first = (a, b) =>
     take(b);
   });
 
+// The kinds of calls, with the numbers of their counters and histories: sleeps of both kinds share theirs.
+const DO = { word: 'do', index: 0 };
+const SLEEP = { word: 'sleep', index: 1 };
+const UNTIL = { word: 'until', index: 1 };
+const WAIT = { word: 'wait', index: 2 };
+
 const rejected = (error) =>
   new PromiseRef((_, reject) => {
     reject(error);
@@ -217,15 +230,12 @@ const rejected = (error) =>
 
 const never = () => new PromiseRef(() => {});
 
-function stepDo(run, args) {
-  const [name] = args;
-  const at = typeof args[1] === 'function' ? 1 : 2;
-  const callback = args[at];
+function stepDo(run, name, options, callback, rollback) {
   if (typeof callback !== 'function') return rejected(fatal(`Step "${text(name)}" requires a callback function`));
-  const problem = checkRollback(run, name, args[at + 1]);
+  const problem = checkRollback(run, name, rollback);
   if (problem !== null) return rejected(problem);
-  const call = new Call(run, 'do', name);
-  const config = readConfig(at === 1 ? undefined : args[1]);
+  const call = new Call(run, DO, name);
+  const config = readConfig(options);
   const inLimit = ++run.steps <= run.limit;
   call.callback = callback;
   call.config = config;
@@ -267,13 +277,12 @@ function simple(run, kind, name, rest) {
 
 const duration = (value) => (typeof value === 'number' ? number(value) : quote(value));
 
-// Sleeps of both kinds share their counter.
-const sleep = (run, name, value) => simple(run, 'sleep', name, duration(value));
+const sleep = (run, name, value) => simple(run, SLEEP, name, duration(value));
 
 function sleepUntil(run, name, value) {
   const time = value instanceof DateRef ? dateTime(value) : value;
   const rest = typeof time === 'number' && isFinite(time) ? stringify(time) : 'null';
-  return simple(run, 'until', name, rest);
+  return simple(run, UNTIL, name, rest);
 }
 
 function waitForEvent(run, name, options) {
@@ -281,7 +290,7 @@ function waitForEvent(run, name, options) {
     return rejected(typeError(`step.waitForEvent("${text(name)}") needs an object with the type of the event`));
   }
   const { type, timeout } = options;
-  return simple(run, 'wait', name, `${quote(type)},${timeout === undefined ? 'null' : duration(timeout)}`);
+  return simple(run, WAIT, name, `${quote(type)},${timeout === undefined ? 'null' : duration(timeout)}`);
 }
 
 // In production `step` is a stub: whatever is asked of it is a function.
@@ -293,21 +302,20 @@ const anything = new Proxy(create(null), {
 });
 
 export function newStep(run) {
-  const guard =
-    (method) =>
-    (...args) => {
-      if (run.ended) return never();
-      try {
-        return method(...args);
-      } catch (error) {
-        return rejected(error);
-      }
-    };
+  const guard = (method, name, a, b, c) => {
+    if (run.ended) return never();
+    try {
+      return method(run, name, a, b, c);
+    } catch (error) {
+      return rejected(error);
+    }
+  };
   return {
     __proto__: anything,
-    do: guard((...args) => stepDo(run, args)),
-    sleep: guard((name, value) => sleep(run, name, value)),
-    sleepUntil: guard((name, value) => sleepUntil(run, name, value)),
-    waitForEvent: guard((name, options) => waitForEvent(run, name, options)),
+    do: (name, a, b, c) =>
+      typeof a === 'function' ? guard(stepDo, name, undefined, a, b) : guard(stepDo, name, a, b, c),
+    sleep: (name, duration) => guard(sleep, name, duration),
+    sleepUntil: (name, time) => guard(sleepUntil, name, time),
+    waitForEvent: (name, options) => guard(waitForEvent, name, options),
   };
 }

@@ -90,41 +90,66 @@ const isPlainNumber = (value) => isFinite(value) && !is(value, -0);
 
 // Objects with a few levels only: deeper ones take the graph form, which needs no recursion.
 const MAX_DEPTH = 200;
+// Objects that are searched one by one.
+const FEW = 16;
 
-function isJson(root) {
-  const seen = new OwnSet();
-  const visit = (value, depth) => {
-    switch (typeof value) {
-      case 'string':
-      case 'boolean':
-        return true;
-      case 'number':
-        return isPlainNumber(value);
-      case 'object':
-        break;
-      default:
-        return false;
-    }
-    if (value === null) return true;
-    if (depth === MAX_DEPTH || seen.has(value)) return false;
-    seen.add(value);
-    const names = keys(value);
-    const prototype = getPrototypeOf(value);
-    if (value.toJSON !== undefined) return false;
-    if (isArray(value)) {
-      if (prototype !== ArrayPrototype || !isDense(value, names)) return false;
-      for (let i = 0; i < value.length; i++) {
-        if (!visit(value[i], depth + 1)) return false;
-      }
+const isJson = (root) => isJsonObject(root, new Seen(), 0);
+
+function isJsonValue(value, seen, depth) {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
       return true;
-    }
-    if (prototype !== ObjectPrototype && prototype !== null) return false;
-    for (let i = 0; i < names.length; i++) {
-      if (names[i] === '__proto__' || !visit(value[names[i]], depth + 1)) return false;
+    case 'number':
+      return isPlainNumber(value);
+    case 'object':
+      return value === null || isJsonObject(value, seen, depth);
+    default:
+      return false;
+  }
+}
+
+function isJsonObject(value, seen, depth) {
+  if (depth === MAX_DEPTH || !seen.add(value) || value.toJSON !== undefined) return false;
+  const names = keys(value);
+  const prototype = getPrototypeOf(value);
+  if (isArray(value)) {
+    if (prototype !== ArrayPrototype || !isDense(value, names)) return false;
+    for (let i = 0; i < value.length; i++) {
+      if (!isJsonValue(value[i], seen, depth + 1)) return false;
     }
     return true;
-  };
-  return visit(root, 0);
+  }
+  if (prototype !== ObjectPrototype && prototype !== null) return false;
+  for (let i = 0; i < names.length; i++) {
+    if (names[i] === '__proto__' || !isJsonValue(value[names[i]], seen, depth + 1)) return false;
+  }
+  return true;
+}
+
+// Objects that were met before. Most values have few; those need no set.
+class Seen {
+  #few = [];
+  #many = null;
+
+  // Whether it is new.
+  add(value) {
+    if (this.#many !== null) {
+      const { size } = this.#many;
+      this.#many.add(value);
+      return this.#many.size > size;
+    }
+    const few = this.#few;
+    for (let i = 0; i < few.length; i++) {
+      if (few[i] === value) return false;
+    }
+    few[few.length] = value;
+    if (few.length === FEW) {
+      this.#many = new OwnSet();
+      for (let i = 0; i < few.length; i++) this.#many.add(few[i]);
+    }
+    return true;
+  }
 }
 
 // Whether an array has all its elements and nothing else: indices come first and in order, so the last name tells.

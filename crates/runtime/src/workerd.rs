@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod keeper;
 mod process;
+mod run_dir;
 mod shim;
 mod supervisor;
 

@@ -344,3 +344,89 @@ fn lose(run: RunId, reason: String, runs: &Runs, context: &Context) {
         kind: ReportKind::Lost { reason },
     }]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{StartRun, Value, WorkerId};
+    use cairn_core::Timestamp;
+
+    fn start(run: u64) -> Command {
+        Command::Start(Box::new(StartRun {
+            run: RunId(run),
+            worker: WorkerId("w".into()),
+            class_name: "C".into(),
+            workflow_name: "f".into(),
+            instance_id: "i".into(),
+            created_at: Timestamp(0),
+            params: Value::empty_object(),
+            step_limit: 1,
+            history: Vec::new(),
+        }))
+    }
+
+    fn feed(runs: &Runs, frame: &str) -> (usize, bool) {
+        let (reports, result) = check(frame, runs, "script");
+        (reports.len(), result.is_ok())
+    }
+
+    const DONE_1: &str = r#"["done",1,1,1,"j",1]"#;
+
+    #[test]
+    fn only_runs_of_this_connection_are_believed() {
+        let runs = Runs::new();
+        assert_eq!(feed(&runs, &format!("[{DONE_1}]")), (0, false));
+        runs.expect(&[start(1)]);
+        assert_eq!(feed(&runs, &format!("[{DONE_1},{DONE_1}]")), (2, true));
+        // What came before the breach counts.
+        assert_eq!(
+            feed(&runs, &format!(r#"[{DONE_1},["log",2,"","info","x"]]"#)),
+            (1, false)
+        );
+        assert_eq!(
+            feed(&runs, r#"[["hello",{"exports":[],"workflows":[]}]]"#),
+            (0, false)
+        );
+    }
+
+    #[test]
+    fn a_run_that_has_ended_is_silent() {
+        let runs = Runs::new();
+        runs.expect(&[start(1), start(2)]);
+        assert_eq!(feed(&runs, r#"[["returned",1,"j",1]]"#), (1, true));
+        assert_eq!(feed(&runs, &format!("[{DONE_1}]")), (0, false));
+        assert_eq!(
+            feed(&runs, r#"[["raised",2,["E","m"],0],["returned",2,"j",1]]"#),
+            (1, false)
+        );
+        assert!(runs.is_empty());
+    }
+
+    /// What a run says before it hears that it was stopped is void, not a breach; after it has heard, it is one.
+    #[test]
+    fn a_stopped_run_may_speak_until_it_has_heard() {
+        let runs = Runs::new();
+        runs.expect(&[start(1)]);
+        let before = runs.next_ping();
+        runs.expect(&[Command::Stop { run: RunId(1) }]);
+        let after = runs.next_ping();
+        assert_eq!(feed(&runs, &format!("[{DONE_1}]")), (0, true));
+        assert_eq!(
+            feed(&runs, &format!(r#"[["pong",{before}],{DONE_1}]"#)),
+            (0, true)
+        );
+        assert_eq!(
+            feed(&runs, &format!(r#"[["pong",{after}],{DONE_1}]"#)),
+            (0, false)
+        );
+    }
+
+    #[test]
+    fn all_that_has_not_ended_is_lost() {
+        let runs = Runs::new();
+        runs.expect(&[start(1), start(2), start(3), Command::Stop { run: RunId(3) }]);
+        feed(&runs, r#"[["returned",1,"j",1]]"#);
+        assert_eq!(runs.take_all(), [RunId(2)]);
+        assert!(runs.is_empty());
+    }
+}

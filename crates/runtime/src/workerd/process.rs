@@ -1,6 +1,7 @@
 //! One workerd process: spawned so that it cannot outlive cairn, its output logged, its sockets in a folder of its own.
 
 use super::config::{CONFIG_FILE, HOST_SOCKET, PUBLIC_SOCKET};
+use super::run_dir::PREFIX;
 use crate::WorkerError;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -79,7 +80,7 @@ impl Home {
     /// Makes a folder that only this user can enter.
     pub(super) fn new(run_dir: &Path) -> io::Result<Self> {
         let builder = tempfile::Builder::new()
-            .prefix("w-")
+            .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(run_dir);
         Ok(Self { folder: builder? })

@@ -3,6 +3,7 @@
 use super::config::Egress;
 use super::keeper::{Ask, Keeper, PublicSocket};
 use super::process::Spawner;
+use super::run_dir;
 use crate::{
     BindingHost, Checked, Command, Reports, RunId, Runtime, WorkerError, WorkerId, WorkerSource, WorkerSpec,
 };
@@ -104,13 +105,13 @@ impl Workerd {
     /// engine, which needs this runtime first.
     ///
     /// # Errors
-    /// Where `run_dir` cannot be made or no thread can be started.
+    /// Where `run_dir` cannot be made or belongs to another user, or no thread can be started.
     pub fn new(
         config: WorkerdConfig,
         source: Arc<dyn WorkerSource>,
         reports: Reports,
     ) -> io::Result<Arc<Self>> {
-        std::fs::create_dir_all(&config.run_dir)?;
+        run_dir::prepare(&config.run_dir)?;
         let handle = Handle::try_current().map_err(io::Error::other)?;
         let spawner = Spawner::new(handle.clone())?;
         let shared = Arc::new(Shared {

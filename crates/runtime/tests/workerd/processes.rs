@@ -191,7 +191,7 @@ async fn a_worker_that_does_not_start_loses_its_runs() {
 #[tokio::test]
 async fn no_executable_is_an_error_of_the_process() {
     let Some(world) = World::with_spec(spec("export default {};"), |config| {
-        config.binary = "/does/not/exist".into()
+        config.binary = "/does/not/exist".into();
     }) else {
         return;
     };
@@ -203,7 +203,7 @@ async fn no_executable_is_an_error_of_the_process() {
 }
 
 /// Ids of the processes below this one whose command line names the folder.
-fn processes_in(folder: &std::path::Path) -> Vec<i32> {
+pub(crate) fn processes_in(folder: &std::path::Path) -> Vec<i32> {
     let all = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
