@@ -8,6 +8,7 @@ import {
   DOMExceptionRef,
   ErrorRef,
   OwnWeakMap,
+  slice,
   startsWith,
   text,
   TypeErrorRef,
@@ -25,10 +26,15 @@ const thrownByCall = new OwnWeakMap();
 export const callOf = (error) =>
   (typeof error === 'object' && error !== null && thrownByCall.get(error)) || null;
 
+// Longer messages are cut (UTF-16 units).
+const LONGEST = 32_768;
+
+const cut = (value) => (value.length <= LONGEST ? value : text(`${slice(value, 0, LONGEST)}…`));
+
 const property = (error, name) => {
   try {
     const value = error[name];
-    return value === undefined ? '' : text(value);
+    return value === undefined ? '' : cut(text(value));
   } catch {
     return '';
   }
@@ -36,7 +42,7 @@ const property = (error, name) => {
 
 // `[name, message]` of anything thrown.
 export function describe(error) {
-  if (!(error instanceof ErrorRef)) return ['Error', text(error)];
+  if (!(error instanceof ErrorRef)) return ['Error', cut(text(error))];
   const name = property(error, 'name');
   const message = property(error, 'message');
   if (builtInErrors[name] !== undefined || name === 'NonRetryableError') return [name, message];

@@ -14,6 +14,7 @@ import {
   queueMicrotask,
   quote,
   setTimeout,
+  slice,
   stringify,
   text,
 } from './primordials.js';
@@ -29,6 +30,12 @@ const CONTROL = /[\0-\x1f]/;
 
 const isOrdinaryName = (name) => name.length <= LONGEST_NAME && match(CONTROL, name) === null;
 
+// A name that is much too long is refused by the rules; they need not see all of it.
+const nameOf = (name) => {
+  const whole = text(name);
+  return whole.length <= 4 * LONGEST_NAME ? whole : text(slice(whole, 0, 4 * LONGEST_NAME));
+};
+
 // One call of a step function, from its start to its settlement. It is the scope of its callback.
 class Call {
   callback = null;
@@ -43,7 +50,7 @@ class Call {
     this.call = this;
     this.id = ++run.calls;
     this.kind = kind;
-    this.name = text(name);
+    this.name = nameOf(name);
     this.count = run.count(kind, this.name);
     const scope = current();
     this.parent = scope !== undefined && scope.run === run && scope.call !== null ? scope.call.id : 0;

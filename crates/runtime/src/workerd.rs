@@ -13,6 +13,7 @@ mod run_dir;
 mod shim;
 mod supervisor;
 
+pub use crate::frame::LARGEST_VALUE;
 pub use config::Egress;
 pub use keeper::PublicSocket;
 pub use supervisor::{Workerd, WorkerdConfig};

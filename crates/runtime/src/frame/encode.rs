@@ -1,6 +1,6 @@
 //! Commands as frame text. Values are spliced in as they are stored.
 
-use super::{FULL_FRAME, LARGEST_MESSAGE};
+use super::{FULL_FRAME, LARGEST_VALUE};
 use crate::{Command, Known, KnownStep, Outcome, RunId, StartRun, Value};
 use cairn_core::{CallId, ErrorInfo, StepKind};
 use std::io::Write as _;
@@ -14,9 +14,7 @@ pub(crate) struct FrameWriter {
 
 /// A command that no frame can hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a value of {bytes} bytes does not fit into a message to the process, which has at most {LARGEST_MESSAGE}"
-)]
+#[error("a value of {bytes} bytes cannot be handed to a run: a value has at most {LARGEST_VALUE}")]
 pub(crate) struct TooLarge {
     bytes: usize,
 }
@@ -33,7 +31,7 @@ impl FrameWriter {
     /// [`TooLarge`] where a value does not fit; nothing of the command has been kept then.
     pub(crate) fn push(&mut self, command: &Command) -> Result<(), TooLarge> {
         let largest = largest_value(command);
-        if largest > LARGEST_MESSAGE - 4096 {
+        if largest > LARGEST_VALUE {
             return Err(TooLarge { bytes: largest });
         }
         match command {
@@ -217,7 +215,7 @@ fn largest_value(command: &Command) -> usize {
         Outcome::Value(value) => value.len(),
         Outcome::Event { payload, .. } => payload.len(),
         Outcome::Stored | Outcome::Slept => 0,
-        Outcome::Failed(error) => error.message.len() * 2,
+        Outcome::Failed(error) => error.message.len(),
     };
     match command {
         Command::Settle { outcome, .. } => of(outcome),

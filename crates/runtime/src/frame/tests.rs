@@ -138,7 +138,7 @@ fn a_large_history_comes_in_pages() {
 
 #[test]
 fn a_value_that_does_not_fit_is_refused() {
-    let value = json(&format!("\"{}\"", "x".repeat(LARGEST_MESSAGE)));
+    let value = json(&format!("\"{}\"", "x".repeat(LARGEST_VALUE)));
     let command = Command::Settle {
         run: RunId(1),
         call: CallId(1),
@@ -147,6 +147,17 @@ fn a_value_that_does_not_fit_is_refused() {
     let mut writer = FrameWriter::default();
     assert!(writer.push(&command).is_err());
     assert!(writer.take().is_empty());
+    // The largest that fits does so after a frame that is nearly full.
+    let settle = |size| {
+        let value = json(&format!("\"{}\"", "x".repeat(size)));
+        Command::Settle {
+            run: RunId(1),
+            call: CallId(1),
+            outcome: Outcome::Value(value),
+        }
+    };
+    let frames = frames(&[settle(FULL_FRAME - 100), settle(LARGEST_VALUE - 3)]);
+    assert!(frames.len() == 1 && frames[0].len() < LARGEST_FRAME);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The WebSocket to one process: frames out in batches, frames in checked against the runs that were started on it.
 
 use super::supervisor::Routes;
-use crate::frame::{FrameWriter, LARGEST_MESSAGE, Level, Log, Message as In, ProtocolError, decode, ping};
+use crate::frame::{FrameWriter, Level, Log, Message as In, ProtocolError, decode, ping};
 use crate::{Checked, Command, Report, ReportKind, Reports, RunId};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -19,8 +19,9 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as SocketError, Message, Utf8B
 
 type Socket = WebSocketStream<UnixStream>;
 
-/// Bytes of the largest frame that is read: a full frame and one message, in UTF-8.
-const LARGEST_FRAME: usize = 4 * LARGEST_MESSAGE;
+/// Bytes of the largest frame that is read: the shim closes a frame at 4 Mi characters and sends no result of more than 32 Mi,
+/// with up to three bytes each.
+const LARGEST_FRAME: usize = 128 << 20;
 
 /// What is to be written.
 #[derive(Debug)]

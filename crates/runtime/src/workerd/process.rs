@@ -192,6 +192,8 @@ fn command(binary: &Path, home: &Home, sockets: &[(&str, UnixListener)]) -> Comm
 fn prepare_child(parent: u32, inherited: &[RawFd]) -> io::Result<()> {
     // SAFETY: plain system calls on numbers.
     unsafe {
+        // Other systems have nothing like it: there a killed cairn leaves its processes behind.
+        #[cfg(target_os = "linux")]
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
             return Err(io::Error::last_os_error());
         }

@@ -23,11 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The workerd executable, or `None` after saying that the test is skipped.
 pub(crate) fn workerd() -> Option<PathBuf> {
     let given = std::env::var_os("CAIRN_WORKERD").map(PathBuf::from);
-    let package = "node_modules/@cloudflare/workerd-linux-64/bin/workerd";
+    let platform = match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("macos", "aarch64") => "darwin-arm64",
+        ("macos", _) => "darwin-64",
+        (_, "aarch64") => "linux-arm64",
+        _ => "linux-64",
+    };
+    let package = format!("node_modules/@cloudflare/workerd-{platform}/bin/workerd");
     let found = given.or_else(|| {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         here.ancestors()
-            .map(|folder| folder.join(package))
+            .map(|folder| folder.join(&package))
             .find(|path| path.exists())
     });
     if found.is_none() {

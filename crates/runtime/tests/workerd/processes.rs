@@ -4,6 +4,7 @@ use crate::harness::{World, flow, module, spec};
 use cairn_runtime::workerd::PublicSocket;
 use cairn_runtime::{Binding, Command, ModuleKind, ReportKind, Runtime as _, WorkerError};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -203,7 +204,7 @@ async fn no_executable_is_an_error_of_the_process() {
 }
 
 /// Ids of the processes below this one whose command line names the folder.
-pub(crate) fn processes_in(folder: &std::path::Path) -> Vec<i32> {
+pub(crate) fn processes_in(folder: &Path) -> Vec<i32> {
     let all = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
@@ -283,38 +284,52 @@ async fn runs_do_not_disturb_each_other() {
     assert_eq!(raised.error.name, "RangeError");
 }
 
+/// A request that is answered after a minute, or never.
+async fn hang(socket: &Path) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
+    stream
+        .write_all(b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    stream
+}
+
+/// Waits until the process that a request hangs on has ended.
+async fn closed(mut stream: UnixStream) {
+    let mut buffer = [0; 16];
+    let read = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut buffer)).await;
+    assert!(matches!(read.expect("the process ends"), Ok(0) | Err(_)));
+}
+
+const SLOW: &str = "let calls = 0;
+    export default { async fetch(request) {
+        if (request.url.endsWith('/hang')) await scheduler.wait(60_000);
+        if (request.url.endsWith('/slow')) await scheduler.wait(600);
+        return new Response(String(++calls));
+    } };";
+
 #[tokio::test]
 async fn an_idle_process_is_stopped() {
-    let configure =
-        |config: &mut cairn_runtime::workerd::WorkerdConfig| config.idle = Duration::from_millis(200);
-    let code = flow("return 1;")
-        + "let calls = 0; export default { fetch() { return new Response(String(++calls)); } };";
-    let Some(mut world) = World::with_spec(spec(&code), configure) else {
+    let configure = |config: &mut cairn_runtime::workerd::WorkerdConfig| {
+        config.idle = Duration::from_millis(200);
+    };
+    let Some(mut world) = World::with_spec(spec(&(flow("return 1;") + SLOW)), configure) else {
         return;
     };
-    // Held: stays.
+    // Its socket is held: it stays for longer than that.
     let socket = world.runtime.public_socket(&world.worker).await.unwrap();
-    let pid = processes_in(world.run_dir());
-    assert_eq!(pid.len(), 1);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(processes_in(world.run_dir()), pid);
-    assert_eq!(get(&socket, "/").await, "1");
+    assert_eq!(get(&socket, "/slow").await, "1");
+    assert_eq!(get(&socket, "/").await, "2");
+    // Not held: it goes.
+    let hanging = hang(socket.path()).await;
     drop(socket);
-    // Not held: goes. The folder goes with it.
-    tokio::time::timeout(Duration::from_secs(20), async {
-        while !processes_in(world.run_dir()).is_empty()
-            || std::fs::read_dir(world.run_dir()).unwrap().count() > 0
-        {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .expect("the idle process stops");
-    // Wanted again: comes back.
+    closed(hanging).await;
+    // Wanted again: it comes back, anew, and of the first one nothing is left.
     let run = world.start("{}");
     assert_eq!(world.output(run).await, "1");
     let socket = world.runtime.public_socket(&world.worker).await.unwrap();
     assert_eq!(get(&socket, "/").await, "1");
+    assert_eq!(std::fs::read_dir(world.run_dir()).unwrap().count(), 1);
 }
 
 #[tokio::test]
@@ -366,12 +381,11 @@ async fn egress_is_public_only_unless_allowed() {
 #[tokio::test]
 #[ignore = "started by the test of orphans"]
 async fn helper_that_is_killed() {
-    let Some(mut world) = World::with_flow("await step.sleep('z', 1000);") else {
+    let Some(world) = World::with_spec(spec(SLOW), |_| {}) else {
         return;
     };
-    world.start("{}");
-    let _ = world.called().await;
-    println!("run dir: {}", world.run_dir().display());
+    let socket = world.runtime.public_socket(&world.worker).await.unwrap();
+    println!("socket: {}", socket.path().display());
     std::future::pending::<()>().await;
 }
 
@@ -391,28 +405,22 @@ async fn no_process_outlives_a_killed_cairn() {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    let mut lines =
-        tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(helper.stdout.take().unwrap()));
-    let folder = loop {
+    let stdout = tokio::io::BufReader::new(helper.stdout.take().unwrap());
+    let mut lines = tokio::io::AsyncBufReadExt::lines(stdout);
+    let socket = loop {
         let line = lines
             .next_line()
             .await
             .unwrap()
             .expect("the helper says where it is");
-        if let Some((_, folder)) = line.split_once("run dir: ") {
-            break std::path::PathBuf::from(folder);
+        if let Some((_, socket)) = line.split_once("socket: ") {
+            break std::path::PathBuf::from(socket);
         }
     };
-    let before = processes_in(&folder);
-    assert_eq!(before.len(), 1, "{before:?}");
+    let hanging = hang(&socket).await;
     kill(i32::try_from(helper.id().unwrap()).unwrap());
     helper.wait().await.unwrap();
-    tokio::time::timeout(Duration::from_secs(20), async {
-        while !processes_in(&folder).is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("workerd ends with its parent");
-    std::fs::remove_dir_all(&folder).unwrap();
+    closed(hanging).await;
+    let run_dir = socket.parent().and_then(Path::parent).unwrap();
+    std::fs::remove_dir_all(run_dir).unwrap();
 }
