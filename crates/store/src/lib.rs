@@ -52,13 +52,14 @@ pub trait Store: Send + Sync + 'static {
     /// Takes instances that nobody holds and that are due at `now` (earliest first), or all nodes' whose node lease ended before `now`.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
 
-    /// Takes this instance if nobody (else) holds it; `None` when it is held or gone.
+    /// Takes this instance if nobody (else) holds it; `None` when it is held or gone. A holder that claims again gets a new epoch,
+    /// so that after a failed commit it can begin anew.
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError>;
 
     /// The instances that a node holds. For a caller that does not know whether a claim or a creation of his came through.
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError>;
 
-    /// When the next unheld instance is due, if any.
+    /// When the next unheld instance is due, if any; the store knows no clock, so "at once" is the beginning of time (0).
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Registers a node or extends its node lease until `until`. Instances of a node whose lease has ended may be claimed by others.
@@ -76,7 +77,7 @@ pub trait Store: Send + Sync + 'static {
     /// The whole journal of an instance, in order. Large payloads come as [`Payload::Apart`].
     async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError>;
 
-    /// A payload that is kept apart; `None` when the instance or the payload is gone.
+    /// The payload of an entry, kept apart or not; `None` when the instance or the payload is gone.
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError>;
 
     // Instances: what clients ask.
@@ -93,7 +94,8 @@ pub trait Store: Send + Sync + 'static {
     /// Removes an instance with all it has; whether it existed. Commits by its holder fail from then on.
     async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError>;
 
-    /// Removes up to `limit` finished instances whose `expires_at` has passed; how many.
+    /// Removes up to `limit` finished instances whose retention has passed since their end, oldest first; how many. One that is held or
+    /// has unread mail stays until that is dealt with: it may be about to be restarted.
     async fn expire(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
     // Scripts and workflows.
