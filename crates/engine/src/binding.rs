@@ -165,7 +165,10 @@ fn binding_error(error: &EngineError) -> BindingError {
         | EngineError::VersionNotFound(_)
         | EngineError::StepNotFound(_)
         | EngineError::ScriptNotFound(_) => format!("(body) {error}"),
-        EngineError::Runtime(_) | EngineError::Store(_) | EngineError::ShuttingDown => {
+        EngineError::Runtime(_)
+        | EngineError::Store(_)
+        | EngineError::OutcomeUnknown
+        | EngineError::ShuttingDown => {
             format!("(internal) {error}")
         }
     };

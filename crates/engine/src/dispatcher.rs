@@ -5,7 +5,7 @@
 
 use crate::driver::{Abandon, Driver, Hearing, Out, Reply};
 use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, Signal};
-use crate::{Shared, claims, committer, maintenance};
+use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance};
 use cairn_core::Timestamp;
 use cairn_runtime::{Report, ReportKind, RunId};
 use cairn_store::{Commit, InstanceNo, StoreError};
@@ -129,7 +129,10 @@ impl Dispatcher {
         };
         let timer = self.timers.first().map(|(at, _)| *at);
         let reclaim = self.reclaims.first().map(|(at, _)| *at);
-        let wake = [due, timer, reclaim, self.look_for_lost].into_iter().flatten().min();
+        let wake = [due, timer, reclaim, self.look_for_lost]
+            .into_iter()
+            .flatten()
+            .min();
         let now = self.shared.clock.now();
         wake.map_or(Duration::from_secs(3_600), |wake| {
             Duration::from_millis(wake.millis_since(now))
@@ -152,7 +155,7 @@ impl Dispatcher {
             Signal::Created(loaded) => self.take_up(now, *loaded),
             Signal::Due => self.due(now),
             Signal::Mail(instance) => self.mail(instance),
-            Signal::Deleted(instance) => self.drop_driver(instance),
+            Signal::Deleted(instance) => self.deleted(instance),
             Signal::Claimed(answer) => self.claimed(now, answer),
             Signal::ClaimedOne(instance, result) => self.claimed_one(now, instance, result),
             Signal::LostTrack => self.look_for_lost = Some(now.plus(STORE_RETRY_MILLIS)),
@@ -192,7 +195,11 @@ impl Dispatcher {
             self.shared.unreserve(1);
             return;
         }
-        if self.drivers.get(&instance).is_some_and(|driver| driver.lease().epoch > lease.epoch) {
+        if self
+            .drivers
+            .get(&instance)
+            .is_some_and(|driver| driver.lease().epoch > lease.epoch)
+        {
             self.shared.unreserve(1);
             return;
         }
@@ -266,7 +273,10 @@ impl Dispatcher {
     fn held(&mut self, now: Timestamp, held: Result<Vec<InstanceNo>, StoreError>) {
         match held {
             Ok(held) => {
-                for instance in held.into_iter().filter(|instance| !self.drivers.contains_key(instance)) {
+                for instance in held
+                    .into_iter()
+                    .filter(|instance| !self.drivers.contains_key(instance))
+                {
                     self.reclaims.insert((now, instance));
                 }
             }
@@ -403,12 +413,35 @@ impl Dispatcher {
 
     fn reply(&self, reply: Reply) {
         let Reply { node, token, outcome } = reply;
+        self.answer((node, token), outcome.map_err(EngineError::Rejected));
+    }
+
+    /// Tells the client that waits for a message, if it is one of this node's.
+    fn answer(&self, (node, token): (i64, u64), outcome: Result<Status, EngineError>) {
         if node != self.shared.node.0 {
             return;
         }
         if let Some(waiter) = self.shared.waiters.lock().remove(&token) {
             // The client may have gone; the command is applied all the same.
-            let _ = waiter.send(outcome);
+            let _ = waiter.outcome.send(outcome);
+        }
+    }
+
+    fn deleted(&mut self, instance: InstanceNo) {
+        self.drop_driver(instance);
+        self.missed_mail.remove(&instance);
+        let gone = |waiter: &Waiter| waiter.instance == instance;
+        let waiters = self
+            .shared
+            .waiters
+            .lock()
+            .extract_if(|_, waiter| gone(waiter))
+            .collect::<Vec<_>>();
+        for (_, waiter) in waiters {
+            // The client may have gone.
+            let _ = waiter
+                .outcome
+                .send(Err(EngineError::InstanceNotFound("it was deleted".into())));
         }
     }
 
@@ -422,7 +455,9 @@ impl Dispatcher {
         let Some(mut driver) = self.drivers.remove(&instance) else {
             return;
         };
-        driver.stop(&mut self.out);
+        for Reply { node, token, .. } in driver.stop(&mut self.out) {
+            self.answer((node, token), Err(EngineError::OutcomeUnknown));
+        }
         for run in self.out.ended.drain(..) {
             self.runs.remove(&run);
         }

@@ -490,8 +490,9 @@ impl Driver {
         }
     }
 
-    /// The driver is about to be dropped.
-    pub(crate) fn stop(&mut self, out: &mut Out) {
+    /// The driver is about to be dropped: the clients whose outcome has not been written.
+    pub(crate) fn stop(&mut self, out: &mut Out) -> Vec<Reply> {
         self.stop_run(out);
+        self.replies.drain(..).map(|(_, reply)| reply).collect()
     }
 }

@@ -73,6 +73,11 @@ pub enum EngineError {
         /// The limit.
         limit: usize,
     },
+    /// The command was accepted, but whether it was carried out is not known: the store failed, or it takes too long.
+    #[error(
+        "the command was accepted, but its outcome is not known yet; look at the instance before sending it again"
+    )]
+    OutcomeUnknown,
     /// The runtime cannot start a process now.
     #[error("the runtime is unavailable: {0}")]
     Runtime(String),

@@ -3,7 +3,7 @@
 use crate::catalog::read_settings;
 use crate::message::{Message, Request};
 use crate::signal::{Loaded, Signal};
-use crate::{Engine, EngineError, Shared};
+use crate::{Engine, EngineError, Shared, Waiter};
 use cairn_core::{
     Entry, Limits, Record, Seq, Status, Timestamp, check_addressable_id, check_event_type, check_instance_id,
 };
@@ -13,7 +13,11 @@ use cairn_store::{
     NewMessage, NodeId, StoreError, Trigger, WorkflowRow,
 };
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::oneshot;
+
+/// How long a client waits for the outcome of a command that was accepted.
+const OUTCOME_PATIENCE: Duration = Duration::from_secs(30);
 
 /// An instance to create.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -310,7 +314,13 @@ impl Engine {
         let shared = &self.shared;
         let token = shared.next_token.fetch_add(1, Ordering::Relaxed);
         let (sender, outcome) = oneshot::channel();
-        shared.waiters.lock().insert(token, sender);
+        shared.waiters.lock().insert(
+            token,
+            Waiter {
+                instance: row.no,
+                outcome: sender,
+            },
+        );
         let message = NewMessage {
             instance: row.no,
             command: Message::new(request, shared.node, token).encode(),
@@ -322,14 +332,16 @@ impl Engine {
             return Err(EngineError::from_send(error, &row.id));
         }
         shared.signal(Signal::Mail(row.no));
-        match outcome.await {
-            Ok(Ok(status)) => Ok(CommandDone {
+        let outcome = tokio::time::timeout(OUTCOME_PATIENCE, outcome).await;
+        shared.waiters.lock().remove(&token);
+        match outcome {
+            Ok(Ok(Ok(status))) => Ok(CommandDone {
                 status,
                 at: shared.clock.now(),
             }),
-            Ok(Err(rejected)) => Err(EngineError::Rejected(rejected)),
-            // The instance was deleted meanwhile, or the server stops.
-            Err(_) => Err(EngineError::InstanceNotFound(row.id.clone())),
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) => Err(EngineError::ShuttingDown),
+            Err(_) => Err(EngineError::OutcomeUnknown),
         }
     }
 

@@ -69,6 +69,12 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// A client that waits for the outcome of a message.
+struct Waiter {
+    instance: InstanceNo,
+    outcome: oneshot::Sender<Result<Status, EngineError>>,
+}
+
 /// What the handle and the dispatcher share.
 struct Shared {
     store: Arc<dyn Store>,
@@ -80,7 +86,7 @@ struct Shared {
     /// Instances this node holds, or is about to.
     held: AtomicUsize,
     /// Who waits for the outcome of a message this node has sent, by token.
-    waiters: Mutex<HashMap<u64, oneshot::Sender<Result<Status, Rejected>>>>,
+    waiters: Mutex<HashMap<u64, Waiter>>,
     next_token: AtomicU64,
     /// Limits by workflow version and script version.
     known_limits: Mutex<HashMap<(String, String), Limits>>,

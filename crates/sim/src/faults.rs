@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
 use cairn_store::{
-    Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo, InstanceFilter, InstanceNo, InstancePage,
-    InstanceRow, JournalEntry, Lease, NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+    Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, Lease, NewInstance, NewMessage,
+    NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
+    StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +24,11 @@ pub(crate) struct Faulty<S> {
 
 impl<S: Store> Faulty<S> {
     pub(crate) fn new(inner: S, random: Random, percent: Arc<AtomicU64>) -> Self {
-        Self { inner, random, percent }
+        Self {
+            inner,
+            random,
+            percent,
+        }
     }
 
     async fn delay(&self) {
@@ -49,7 +54,11 @@ impl<S: Store> Faulty<S> {
         }
         let written = write.await;
         self.delay().await;
-        if self.fails() { Err(Self::failure("after")) } else { written }
+        if self.fails() {
+            Err(Self::failure("after"))
+        } else {
+            written
+        }
     }
 }
 
@@ -77,7 +86,11 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
         self.delay().await;
-        if self.fails() { Err(Self::failure("instead of")) } else { self.inner.held(node).await }
+        if self.fails() {
+            Err(Self::failure("instead of"))
+        } else {
+            self.inner.held(node).await
+        }
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -105,7 +118,11 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn inbox(&self, instance: InstanceNo, after: InboxNo) -> Result<Vec<InboxMessage>, StoreError> {
         self.delay().await;
-        if self.fails() { Err(Self::failure("instead of")) } else { self.inner.inbox(instance, after).await }
+        if self.fails() {
+            Err(Self::failure("instead of"))
+        } else {
+            self.inner.inbox(instance, after).await
+        }
     }
 
     async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError> {
@@ -140,7 +157,13 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.add_script_version(version).await
     }
 
-    async fn deploy(&self, account: &str, script: &str, version: &str, at: Timestamp) -> Result<bool, StoreError> {
+    async fn deploy(
+        &self,
+        account: &str,
+        script: &str,
+        version: &str,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
         self.inner.deploy(account, script, version, at).await
     }
 
@@ -152,7 +175,11 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.scripts_named(script).await
     }
 
-    async fn script_versions(&self, account: &str, script: &str) -> Result<Vec<ScriptVersionRow>, StoreError> {
+    async fn script_versions(
+        &self,
+        account: &str,
+        script: &str,
+    ) -> Result<Vec<ScriptVersionRow>, StoreError> {
         self.inner.script_versions(account, script).await
     }
 
@@ -168,7 +195,11 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.workflow(account, name).await
     }
 
-    async fn deployed_workflow(&self, account: &str, name: &str) -> Result<Option<DeployedWorkflow>, StoreError> {
+    async fn deployed_workflow(
+        &self,
+        account: &str,
+        name: &str,
+    ) -> Result<Option<DeployedWorkflow>, StoreError> {
         self.inner.deployed_workflow(account, name).await
     }
 
@@ -189,7 +220,11 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.workflow_versions(workflow, page).await
     }
 
-    async fn delete_workflow(&self, account: &str, name: &str) -> Result<Option<Vec<InstanceNo>>, StoreError> {
+    async fn delete_workflow(
+        &self,
+        account: &str,
+        name: &str,
+    ) -> Result<Option<Vec<InstanceNo>>, StoreError> {
         self.inner.delete_workflow(account, name).await
     }
 

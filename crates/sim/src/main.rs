@@ -23,7 +23,11 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     if let Some(seed) = options.seed {
-        tracing_subscriber::fmt().with_env_filter("debug").with_writer(std::io::stderr).without_time().init();
+        tracing_subscriber::fmt()
+            .with_env_filter("debug")
+            .with_writer(std::io::stderr)
+            .without_time()
+            .init();
         println!("{:#?}", cairn_sim::run(seed));
         return Ok(());
     }
@@ -34,7 +38,9 @@ fn main() -> anyhow::Result<()> {
                 executions += first.executions;
                 crashes += first.crashes;
             }
-            (Ok(first), Ok(second)) => anyhow::bail!("seed {seed} is not deterministic: {first:?}, {second:?}"),
+            (Ok(first), Ok(second)) => {
+                anyhow::bail!("seed {seed} is not deterministic: {first:?}, {second:?}")
+            }
             (Err(failure), _) | (_, Err(failure)) => anyhow::bail!(
                 "seed {} failed:\n  {}\nrepeat it: cargo run --release -p cairn-sim -- --seed {}",
                 failure.seed,
@@ -43,6 +49,9 @@ fn main() -> anyhow::Result<()> {
             ),
         }
     }
-    println!("{} seeds, {executions} callbacks executed, {crashes} crashes: nothing lost, repeated or changed", options.seeds);
+    println!(
+        "{} seeds, {executions} callbacks executed, {crashes} crashes: nothing lost, repeated or changed",
+        options.seeds
+    );
     Ok(())
 }

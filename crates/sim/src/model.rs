@@ -25,8 +25,6 @@ struct Facts {
     executions: BTreeMap<(String, String), u32>,
     /// By instance and event number: the step that took it.
     taken: BTreeMap<(String, u64), String>,
-    /// By instance and type: the highest event number taken.
-    order: BTreeMap<(String, String), u64>,
     violations: Vec<String>,
 }
 
@@ -44,7 +42,10 @@ impl Model {
         let mut facts = self.0.lock();
         let key = (instance.to_owned(), step.to_owned());
         if let Some(seen) = facts.seen.get(&key).cloned() {
-            Self::violation(&mut facts, format!("{instance}: step {step} runs again after its outcome {seen:?} was seen"));
+            Self::violation(
+                &mut facts,
+                format!("{instance}: step {step} runs again after its outcome {seen:?} was seen"),
+            );
         }
         *facts.executions.entry(key).or_insert(0) += 1;
     }
@@ -65,28 +66,29 @@ impl Model {
         }
     }
 
-    /// A wait takes an event.
-    pub(crate) fn takes(&self, instance: &str, step: &str, (event_type, number): (&str, u64)) {
+    /// User code sees that a wait took an event.
+    pub(crate) fn takes(&self, instance: &str, step: &str, number: u64) {
         let mut facts = self.0.lock();
-        let event = (instance.to_owned(), number);
-        match facts.taken.get(&event).cloned() {
-            Some(taker) if taker != step => {
-                Self::violation(&mut facts, format!("{instance}: event {number} was taken by {taker} and by {step}"));
-            }
-            Some(_) => return,
-            None => {
-                facts.taken.insert(event, step.to_owned());
-            }
-        }
-        let last = facts.order.insert((instance.to_owned(), event_type.to_owned()), number);
-        if last.is_some_and(|last| last > number) {
-            Self::violation(&mut facts, format!("{instance}: event {number} of type {event_type} was taken after a later one"));
+        let taker = facts
+            .taken
+            .entry((instance.to_owned(), number))
+            .or_insert_with(|| step.to_owned())
+            .clone();
+        if taker != step {
+            Self::violation(
+                &mut facts,
+                format!("{instance}: event {number} was taken by {taker} and by {step}"),
+            );
         }
     }
 
     /// What was seen of a step.
     pub(crate) fn seen(&self, instance: &str, step: &str) -> Option<Seen> {
-        self.0.lock().seen.get(&(instance.to_owned(), step.to_owned())).cloned()
+        self.0
+            .lock()
+            .seen
+            .get(&(instance.to_owned(), step.to_owned()))
+            .cloned()
     }
 
     /// Something else is wrong.
@@ -99,6 +101,11 @@ impl Model {
     }
 
     pub(crate) fn executions(&self) -> u64 {
-        self.0.lock().executions.values().map(|count| u64::from(*count)).sum()
+        self.0
+            .lock()
+            .executions
+            .values()
+            .map(|count| u64::from(*count))
+            .sum()
     }
 }

@@ -56,13 +56,18 @@ pub(crate) fn program(random: &Random) -> Vec<Op> {
 
 fn ops(random: &Random, depth: u32, prefix: &str) -> Vec<Op> {
     let count = random.between(1, if depth == 0 { 6 } else { 3 });
-    (0..count).map(|number| op(random, depth, &format!("{prefix}{number}"))).collect()
+    (0..count)
+        .map(|number| op(random, depth, &format!("{prefix}{number}")))
+        .collect()
 }
 
 fn op(random: &Random, depth: u32, name: &str) -> Op {
     match random.below(if depth < 2 { 10 } else { 8 }) {
         0..=4 => Op::Do(work(random, depth, name)),
-        5 => Op::Sleep { name: name.into(), millis: pause(random) },
+        5 => Op::Sleep {
+            name: name.into(),
+            millis: pause(random),
+        },
         6 | 7 => Op::Wait {
             name: name.into(),
             event_type: EVENT_TYPES[usize::from(random.chance(30))].into(),
@@ -70,21 +75,45 @@ fn op(random: &Random, depth: u32, name: &str) -> Op {
         },
         _ => {
             let branches = random.between(2, 4);
-            Op::All((0..branches).map(|branch| ops(random, depth + 1, &format!("{name}.{branch}."))).collect())
+            Op::All(
+                (0..branches)
+                    .map(|branch| ops(random, depth + 1, &format!("{name}.{branch}.")))
+                    .collect(),
+            )
         }
     }
 }
 
 fn work(random: &Random, depth: u32, name: &str) -> Work {
-    let failures = if random.chance(70) { 0 } else { u32::try_from(random.below(4)).unwrap_or(0) };
-    let inner = if depth < 2 && random.chance(10) { ops(random, 2, &format!("{name}!")) } else { Vec::new() };
+    let failures = if random.chance(70) {
+        0
+    } else {
+        u32::try_from(random.below(4)).unwrap_or(0)
+    };
+    let inner = if depth < 2 && random.chance(10) {
+        ops(random, 2, &format!("{name}!"))
+    } else {
+        Vec::new()
+    };
     Work {
         name: name.into(),
         failures,
         limit: u32::try_from(random.between(0, 30)).unwrap_or(0),
-        delay_millis: if random.chance(30) { 0 } else { random.between(1, 5_000) },
-        timeout_millis: if random.chance(90) { 600_000 } else { random.between(1, 2_000) },
-        work_millis: if random.chance(60) { 0 } else { random.between(1, 3_000) },
+        delay_millis: if random.chance(30) {
+            0
+        } else {
+            random.between(1, 5_000)
+        },
+        timeout_millis: if random.chance(90) {
+            600_000
+        } else {
+            random.between(1, 2_000)
+        },
+        work_millis: if random.chance(60) {
+            0
+        } else {
+            random.between(1, 3_000)
+        },
         inner,
     }
 }

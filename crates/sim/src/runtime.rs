@@ -6,11 +6,12 @@ use crate::program::{Op, Work, program};
 use crate::random::Random;
 use async_trait::async_trait;
 use cairn_core::{
-    CallId, CallRequest, Callback, ConfigInput, DelayInput, DurationInput, ErrorInfo, FailedAttempt, RetriesInput, StepCall, StepKey,
-    StepKind,
+    CallId, CallRequest, Callback, ConfigInput, DelayInput, DurationInput, ErrorInfo, FailedAttempt,
+    RetriesInput, StepCall, StepKey, StepKind,
 };
 use cairn_runtime::{
-    Checked, Command, Known, Outcome, Report, ReportKind, Reports, RunId, Runtime, StartRun, Value, WorkerError, WorkerId, WorkerSpec,
+    Checked, Command, Known, Outcome, Report, ReportKind, Reports, RunId, Runtime, StartRun, Value,
+    WorkerError, WorkerId, WorkerSpec,
 };
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use parking_lot::Mutex;
@@ -86,7 +87,12 @@ impl SimRuntime {
     /// The process dies; a new one is there at once.
     pub(crate) fn kill_process(&self) {
         let lost = std::mem::take(&mut *self.0.runs.lock());
-        let gone = |run: &RunId| Report { run: *run, kind: ReportKind::Lost { reason: "killed".into() } };
+        let gone = |run: &RunId| Report {
+            run: *run,
+            kind: ReportKind::Lost {
+                reason: "killed".into(),
+            },
+        };
         // The engine is gone only with the world.
         let _ = self.0.reports.send(lost.keys().map(gone).collect());
     }
@@ -168,13 +174,21 @@ impl Process {
     }
 
     fn start(self: &Arc<Self>, start: StartRun) {
-        let number: u64 = start.instance_id.trim_start_matches("instance-").parse().unwrap_or(0);
+        let number: u64 = start
+            .instance_id
+            .trim_start_matches("instance-")
+            .parse()
+            .unwrap_or(0);
         let ops = program(&Random::new(self.programs ^ (number << 32)));
         let run = Arc::new(Run {
             id: start.run,
             instance: start.instance_id,
             process: Arc::clone(self),
-            history: start.history.into_iter().map(|step| (step.key, step.known)).collect(),
+            history: start
+                .history
+                .into_iter()
+                .map(|step| (step.key, step.known))
+                .collect(),
             state: Mutex::default(),
         });
         self.runs.lock().insert(run.id, Arc::clone(&run));
@@ -212,7 +226,10 @@ impl Run {
 
     async fn one(self: &Arc<Self>, op: &Op, parent: Option<CallId>) -> u64 {
         match op {
-            Op::All(branches) => join_all(branches.iter().map(|ops| self.all(ops, parent))).await.iter().sum(),
+            Op::All(branches) => join_all(branches.iter().map(|ops| self.all(ops, parent)))
+                .await
+                .iter()
+                .sum(),
             Op::Do(work) => {
                 let retries = RetriesInput {
                     limit: f64::from(work.limit),
@@ -220,20 +237,35 @@ impl Run {
                     backoff: Some("linear".into()),
                 };
                 let timeout = Some(DurationInput::Millis(to_float(work.timeout_millis)));
-                let config = ConfigInput { retries: Some(retries), timeout, sensitive: None };
-                let request = CallRequest::Do { config: Ok(config), callback: Callback::Executing };
-                self.call((StepKind::Do, &work.name), request, (parent, Some(work))).await
+                let config = ConfigInput {
+                    retries: Some(retries),
+                    timeout,
+                    sensitive: None,
+                };
+                let request = CallRequest::Do {
+                    config: Ok(config),
+                    callback: Callback::Executing,
+                };
+                self.call((StepKind::Do, &work.name), request, (parent, Some(work)))
+                    .await
             }
             Op::Sleep { name, millis } => {
-                let request = CallRequest::Sleep { duration: DurationInput::Millis(to_float(*millis)) };
+                let request = CallRequest::Sleep {
+                    duration: DurationInput::Millis(to_float(*millis)),
+                };
                 self.call((StepKind::Sleep, name), request, (parent, None)).await
             }
-            Op::Wait { name, event_type, timeout_millis } => {
+            Op::Wait {
+                name,
+                event_type,
+                timeout_millis,
+            } => {
                 let request = CallRequest::WaitForEvent {
                     event_type: event_type.clone(),
                     timeout: Some(DurationInput::Millis(to_float(*timeout_millis))),
                 };
-                self.call((StepKind::WaitForEvent, name), request, (parent, None)).await
+                self.call((StepKind::WaitForEvent, name), request, (parent, None))
+                    .await
             }
         }
     }
@@ -252,10 +284,18 @@ impl Run {
         }
         let eager = known.is_none() && hold == Hold::Off && kind == StepKind::Do;
         let request = match request {
-            CallRequest::Do { config, .. } if !eager => CallRequest::Do { config, callback: Callback::Idle },
+            CallRequest::Do { config, .. } if !eager => CallRequest::Do {
+                config,
+                callback: Callback::Idle,
+            },
             request => request,
         };
-        self.report(ReportKind::Called(StepCall { call, parent, key: key.clone(), request }));
+        self.report(ReportKind::Called(StepCall {
+            call,
+            parent,
+            key: key.clone(),
+            request,
+        }));
         let mut last = None;
         if eager {
             last = Some(self.attempt(&key, (call, 1), work));
@@ -275,13 +315,22 @@ impl Run {
         }
     }
 
-    fn register(&self, kind: StepKind, name: &str, told: mpsc::UnboundedSender<Told>) -> (CallId, StepKey, Hold) {
+    fn register(
+        &self,
+        kind: StepKind,
+        name: &str,
+        told: mpsc::UnboundedSender<Told>,
+    ) -> (CallId, StepKey, Hold) {
         let mut state = self.state.lock();
         state.calls += 1;
         let call = CallId(state.calls);
         let count = state.counts.entry((kind, name.to_owned())).or_insert(0);
         *count += 1;
-        let key = StepKey { kind, name: name.to_owned(), count: *count };
+        let key = StepKey {
+            kind,
+            name: name.to_owned(),
+            count: *count,
+        };
         state.open.insert(call, told);
         (call, key, state.on_hold)
     }
@@ -295,7 +344,9 @@ impl Run {
     ) -> Arc<AtomicU64> {
         let nonce = NONCE.fetch_add(1, Ordering::Relaxed);
         let Some(work) = work.cloned() else {
-            self.process.model.wrong(format!("{}: {key} was told to attempt something", self.instance));
+            self.process
+                .model
+                .wrong(format!("{}: {key} was told to attempt something", self.instance));
             return Arc::new(AtomicU64::new(0));
         };
         self.process.model.executes(&self.instance, &step_name(key));
@@ -305,10 +356,19 @@ impl Run {
             run.all(&work.inner, Some(call)).await;
             if attempt <= work.failures {
                 let error = ErrorInfo::new("Error", format!("attempt {attempt} fails"));
-                return run.report(ReportKind::AttemptFailed(FailedAttempt { call, attempt, error, dynamic_delay: None }));
+                return run.report(ReportKind::AttemptFailed(FailedAttempt {
+                    call,
+                    attempt,
+                    error,
+                    dynamic_delay: None,
+                }));
             }
             if let Ok(output) = Value::from_json(&nonce.to_string()) {
-                run.report(ReportKind::AttemptSucceeded { call, attempt, output });
+                run.report(ReportKind::AttemptSucceeded {
+                    call,
+                    attempt,
+                    output,
+                });
             }
         });
         Arc::new(AtomicU64::new(nonce))
@@ -322,14 +382,18 @@ impl Run {
         let step = step_name(key);
         let seen = match outcome {
             Outcome::Stored | Outcome::Value(_) => {
-                let nonce = if let Outcome::Value(value) = outcome { number(value) } else { 0 };
+                let nonce = if let Outcome::Value(value) = outcome {
+                    number(value)
+                } else {
+                    0
+                };
                 Seen::Value(nonce)
             }
             Outcome::Slept => Seen::Slept,
             Outcome::Failed(_) => Seen::Failed,
-            Outcome::Event { event_type, payload, .. } => {
+            Outcome::Event { payload, .. } => {
                 let event = number(payload);
-                self.process.model.takes(&self.instance, &step, (event_type, event));
+                self.process.model.takes(&self.instance, &step, event);
                 Seen::Event(event)
             }
         };
@@ -350,7 +414,10 @@ fn number(value: &Value) -> u64 {
     value.to_json_text().parse().unwrap_or(0)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "milliseconds of a simulation are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of a simulation are far below 2^53"
+)]
 fn to_float(millis: u64) -> f64 {
     millis as f64
 }

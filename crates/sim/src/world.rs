@@ -8,10 +8,12 @@ use crate::runtime::SimRuntime;
 use bytes::Bytes;
 use cairn_core::{StepDetail, StepKind};
 use cairn_engine::{
-    Clock, Control, CreateInstance, EarlierSecrets, Engine, EngineError, Limits, Module, ModuleKind, Parts, PutWorkflow, Settings, Status,
-    StepView, Timestamp, Trigger, Upload, Value, WorkflowSettings,
+    Clock, Control, CreateInstance, EarlierSecrets, Engine, EngineError, InstanceDetails, Limits, Module,
+    ModuleKind, Parts, PutWorkflow, Settings, Status, StepView, Timestamp, Trigger, Upload, Value,
+    WorkflowSettings,
 };
 use cairn_store::{MemoryStore, Store};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -60,7 +62,11 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
             let millis = u64::try_from((now - begun).as_millis()).unwrap_or(u64::MAX);
             let executions = world.model.executions();
             return match violations.is_empty() {
-                true => Ok(Report { executions, crashes, millis }),
+                true => Ok(Report {
+                    executions,
+                    crashes,
+                    millis,
+                }),
                 false => Err(Failure { seed, violations }),
             };
         }
@@ -117,8 +123,13 @@ impl World {
 
     /// One life of the node: whether all has come to its end, and how long it took.
     fn live(&self, base: Duration, lifetime: Duration) -> (bool, Duration) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-        let Ok(runtime) = runtime else { return (false, lifetime) };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        let Ok(runtime) = runtime else {
+            return (false, lifetime);
+        };
         runtime.block_on(async {
             let start = Instant::now();
             let ended = tokio::select! {
@@ -138,7 +149,11 @@ impl World {
 
     async fn node(&self, clock: SimClock) -> bool {
         let (sender, reports) = tokio::sync::mpsc::unbounded_channel();
-        let percent = Arc::new(AtomicU64::new(if self.random.chance(50) { 0 } else { self.random.between(1, 10) }));
+        let percent = Arc::new(AtomicU64::new(if self.random.chance(50) {
+            0
+        } else {
+            self.random.between(1, 10)
+        }));
         let runtime = SimRuntime::new(&self.random, self.programs, self.model.clone(), sender);
         let parts = Parts {
             store: Arc::new(Faulty::new(self.store.clone(), self.random.fork(3), percent)),
@@ -152,12 +167,18 @@ impl World {
                 ..Settings::default()
             },
         };
-        let Ok(engine) = Engine::start(parts).await else { return false };
+        let Ok(engine) = Engine::start(parts).await else {
+            return false;
+        };
         if let Err(error) = self.set_up(&engine).await {
             self.model.wrong(format!("the set-up failed: {error}"));
             return false;
         }
-        let clients = [tokio::spawn(client(engine.clone(), self.random.fork(4), (self.instances, Arc::clone(&self.events))))];
+        let clients = [tokio::spawn(client(
+            engine.clone(),
+            self.random.fork(4),
+            (self.instances, Arc::clone(&self.events)),
+        ))];
         let killer = tokio::spawn(kill_processes(runtime, self.random.fork(5)));
         let ended = self.wait_for_the_end(&engine).await;
         killer.abort();
@@ -173,9 +194,15 @@ impl World {
     async fn set_up(&self, engine: &Engine) -> Result<(), EngineError> {
         if engine.script(ACCOUNT, "script").await?.is_none() {
             let uploaded = engine.upload_script(ACCOUNT, "script", upload()).await?;
-            engine.deploy_version(ACCOUNT, "script", &uploaded.version).await?;
+            engine
+                .deploy_version(ACCOUNT, "script", &uploaded.version)
+                .await?;
             let settings = WorkflowSettings::default();
-            let put = PutWorkflow { script: "script".into(), class_name: "Program".into(), settings };
+            let put = PutWorkflow {
+                script: "script".into(),
+                class_name: "Program".into(),
+                settings,
+            };
             engine.put_workflow(ACCOUNT, WORKFLOW, put).await?;
         }
         for number in 0..self.instances {
@@ -187,8 +214,14 @@ impl World {
     /// Creates an instance as a client does who does not know whether he succeeded before.
     async fn create(&self, engine: &Engine, number: u64) -> Result<(), EngineError> {
         loop {
-            let create = CreateInstance { id: Some(id(number)), ..CreateInstance::default() };
-            match engine.create(ACCOUNT, WORKFLOW, (Trigger::Api, vec![create])).await {
+            let create = CreateInstance {
+                id: Some(id(number)),
+                ..CreateInstance::default()
+            };
+            match engine
+                .create(ACCOUNT, WORKFLOW, (Trigger::Api, vec![create]))
+                .await
+            {
                 Ok(_) => return Ok(()),
                 Err(EngineError::Store(_)) => {}
                 Err(error) => return Err(error),
@@ -206,10 +239,14 @@ impl World {
                     Ok((_, row)) if row.status == Status::Paused => {
                         open += 1;
                         // Somebody always resumes in the end.
-                        let _ = engine.control(ACCOUNT, WORKFLOW, (&id(number), Control::Resume)).await;
+                        let _ = engine
+                            .control(ACCOUNT, WORKFLOW, (&id(number), Control::Resume))
+                            .await;
                     }
                     Ok(_) => open += 1,
-                    Err(error) => self.model.wrong(format!("instance {number} cannot be read: {error}")),
+                    Err(error) => self
+                        .model
+                        .wrong(format!("instance {number} cannot be read: {error}")),
                 }
             }
             if open == 0 || !self.model.violations().is_empty() {
@@ -221,7 +258,17 @@ impl World {
     async fn stuck(&self) -> String {
         let mut text = String::from("stuck:");
         for workflow in 1..2 {
-            if let Ok(page) = self.store.instances(workflow, &cairn_store::InstanceFilter { limit: 100, ..Default::default() }).await {
+            if let Ok(page) = self
+                .store
+                .instances(
+                    workflow,
+                    &cairn_store::InstanceFilter {
+                        limit: 100,
+                        ..Default::default()
+                    },
+                )
+                .await
+            {
                 for row in page.rows {
                     text.push_str(&format!(" {} is {}", row.id, row.status.as_str()));
                 }
@@ -236,37 +283,87 @@ impl World {
             let details = match engine.instance(ACCOUNT, WORKFLOW, (&id(number), 10_000)).await {
                 Ok(details) => details,
                 Err(error) => {
-                    self.model.wrong(format!("{} cannot be told: {error}", id(number)));
+                    self.model
+                        .wrong(format!("{} cannot be told: {error}", id(number)));
                     continue;
                 }
             };
             if details.row.status != Status::Complete {
-                let text = format!("{} is {} with {:?}", id(number), details.row.status.as_str(), details.view.error);
+                let text = format!(
+                    "{} is {} with {:?}",
+                    id(number),
+                    details.row.status.as_str(),
+                    details.view.error
+                );
                 self.model.wrong(text);
             }
             for step in &details.view.steps {
-                let kept = step.output().and_then(|seq| details.previews.get(&seq)).map(|preview| preview.text.clone());
+                let kept = step
+                    .output()
+                    .and_then(|seq| details.previews.get(&seq))
+                    .map(|preview| preview.text.clone());
                 self.check_step(number, step, kept.as_deref());
+            }
+            self.check_event_order(&details);
+        }
+    }
+
+    /// Events of one type are taken in the order in which they were sent.
+    fn check_event_order(&self, details: &InstanceDetails) {
+        let mut taken: BTreeMap<&str, Vec<(u64, Timestamp)>> = BTreeMap::new();
+        for step in &details.view.steps {
+            let StepDetail::Wait {
+                event_type,
+                event: Some(seq),
+                ..
+            } = &step.detail
+            else {
+                continue;
+            };
+            let number = details
+                .previews
+                .get(seq)
+                .and_then(|preview| preview.text.parse().ok());
+            if let (Some(number), Some(at)) = (number, step.ended_at) {
+                taken.entry(event_type).or_default().push((number, at));
+            }
+        }
+        for (event_type, mut events) in taken {
+            events.sort_unstable();
+            if !events.is_sorted_by_key(|(_, at)| *at) {
+                self.model.wrong(format!(
+                    "{}: events of type {event_type} out of order: {events:?}",
+                    details.row.id
+                ));
             }
         }
     }
 
     fn check_step(&self, number: u64, step: &StepView, kept: Option<&str>) {
         let name = format!("{} {}", step.key.kind.as_str(), step.key);
-        let kept = match (&step.detail, step.success(), kept.and_then(|text| text.parse().ok())) {
+        let kept = match (
+            &step.detail,
+            step.success(),
+            kept.and_then(|text| text.parse().ok()),
+        ) {
             (_, None, _) => None,
             (_, Some(false), _) => Some(Seen::Failed),
             (StepDetail::Sleep { .. }, Some(true), _) => Some(Seen::Slept),
             (StepDetail::Do { .. }, Some(true), Some(value)) => Some(Seen::Value(value)),
             (StepDetail::Wait { .. }, Some(true), Some(value)) => Some(Seen::Event(value)),
             (StepDetail::Do { .. } | StepDetail::Wait { .. }, Some(true), None) => {
-                return self.model.wrong(format!("{}: the value of {name} is gone", id(number)));
+                return self
+                    .model
+                    .wrong(format!("{}: the value of {name} is gone", id(number)));
             }
         };
         let seen = self.model.seen(&id(number), &name);
         // An inner step of an attempt that was given up may have ended without anybody to see it.
         if seen.is_some() && seen != kept {
-            self.model.wrong(format!("{}: {name} was seen as {seen:?} and is kept as {kept:?}", id(number)));
+            self.model.wrong(format!(
+                "{}: {name} was seen as {seen:?} and is kept as {kept:?}",
+                id(number)
+            ));
         }
         debug_assert!(step.key.kind != StepKind::Sleep || kept != Some(Seen::Failed));
     }
@@ -279,7 +376,11 @@ fn id(number: u64) -> String {
 fn upload() -> Upload {
     Upload {
         main_module: "index.js".into(),
-        modules: vec![Module { name: "index.js".into(), kind: ModuleKind::EsModule, content: Bytes::new() }],
+        modules: vec![Module {
+            name: "index.js".into(),
+            kind: ModuleKind::EsModule,
+            content: Bytes::new(),
+        }],
         bindings: Vec::new(),
         secrets: EarlierSecrets::Drop,
         compatibility_date: "2026-11-01".into(),
@@ -301,7 +402,11 @@ async fn client(engine: Engine, random: Random, (instances, events): (u64, Arc<A
                 let number = events.fetch_add(1, Ordering::Relaxed);
                 let event_type = EVENT_TYPES[usize::from(random.chance(30))];
                 if let Ok(payload) = Value::from_json(&number.to_string()) {
-                    drop(engine.send_event(ACCOUNT, WORKFLOW, (&id, event_type, payload)).await);
+                    drop(
+                        engine
+                            .send_event(ACCOUNT, WORKFLOW, (&id, event_type, payload))
+                            .await,
+                    );
                 }
             }
         }
