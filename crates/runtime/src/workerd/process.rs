@@ -197,6 +197,18 @@ fn prepare_child(parent: u32, inherited: &[RawFd]) -> io::Result<()> {
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
             return Err(io::Error::last_os_error());
         }
+        // When memory runs out, it is a process that goes, not cairn. Where the file cannot be written, nothing is lost.
+        #[cfg(target_os = "linux")]
+        {
+            let file = libc::open(
+                c"/proc/self/oom_score_adj".as_ptr(),
+                libc::O_WRONLY | libc::O_CLOEXEC,
+            );
+            if file >= 0 {
+                libc::write(file, c"500".as_ptr().cast(), 3);
+                libc::close(file);
+            }
+        }
         // Cairn may have died in between.
         if u32::try_from(libc::getppid()) != Ok(parent) {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));

@@ -4,7 +4,8 @@ use crate::harness::{World, flow, spec};
 use async_trait::async_trait;
 use cairn_core::{ErrorInfo, Status};
 use cairn_runtime::{
-    Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, Value,
+    Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions,
+    Runtime as _, Value,
 };
 use std::sync::{Arc, Mutex};
 
@@ -175,4 +176,81 @@ async fn the_inner_binding_is_out_of_reach() {
         return;
     };
     assert_eq!(output, "\nGREETING,FLOW");
+}
+
+/// Whoever gets hold of the socket can ask for the bound workflow only, in the account of the process.
+#[tokio::test]
+async fn the_socket_is_worth_no_more_than_the_binding() {
+    let mut spec = spec(&flow("return 1;"));
+    spec.bindings.push(Binding::Workflow {
+        name: "FLOW".into(),
+        workflow_name: "mine".into(),
+    });
+    let Some(world) = World::with_spec(spec, |_| {}) else {
+        return;
+    };
+    world.runtime.check(world.spec.clone()).await.unwrap();
+    let folder = std::fs::read_dir(world.run_dir())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let socket = folder.join("cairn");
+    let mine = r#"{"workflow":"mine","method":"get","id":"known"}"#;
+    assert_eq!(
+        post(&socket, mine).await,
+        r#"{"failure":"(internal) cairn is still starting; try again"}"#
+    );
+    let host = Arc::new(Host::default());
+    world.runtime.set_bindings(host.clone());
+    assert_eq!(post(&socket, mine).await, r#"{"ids":["known"]}"#);
+    for (bad, expected) in [
+        (
+            r#"{"workflow":"theirs","method":"get","id":"known"}"#,
+            "no binding to workflow",
+        ),
+        (
+            r#"{"workflow":"mine","account":"other","method":"get","id":"known"}"#,
+            "unknown field",
+        ),
+        (r#"{"workflow":"mine","method":"get"}"#, "the call has no id"),
+        (
+            r#"{"workflow":"mine","method":"drop","id":"known"}"#,
+            "there is no method",
+        ),
+        (
+            r#"{"workflow":"mine","method":"create","options":[]}"#,
+            "create makes one instance",
+        ),
+        (
+            r#"{"workflow":"mine","method":"create","options":[{"params":["g",[]]}]}"#,
+            "not an encoded value",
+        ),
+        (
+            r#"{"workflow":"mine","method":"create","options":[{"errorRetention":-1}]}"#,
+            "Duration must be",
+        ),
+        ("\u{0}", "the call is malformed"),
+    ] {
+        let reply = post(&socket, bad).await;
+        assert!(
+            reply.starts_with("{\"failure\":") && reply.contains(expected),
+            "{bad}: {reply}"
+        );
+    }
+    assert_eq!(host.0.lock().unwrap().len(), 1);
+}
+
+async fn post(socket: &std::path::Path, body: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::UnixStream::connect(socket).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: cairn\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
