@@ -1,1 +1,30 @@
-//! Helpers of the black-box tests.
+//! What the black-box tests share: the real binary, an HTTP server for Workers to talk to, and the REST API.
+//!
+//! Everything here panics with a message when the world is not as a test wants it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this crate is part of the tests"
+)]
+
+mod binary;
+mod project;
+mod recorder;
+mod rest;
+mod wait;
+
+pub use binary::{Cairn, Ended, Running, TOKEN, is_alive, node_modules};
+pub use project::{Scratch, example};
+pub use recorder::{Recorder, Reply, Seen};
+pub use rest::{Answer, Rest};
+pub use wait::{until, within};
+
+/// The `cairn` binary of this build. Only tests that are targets of cairn-cli can name it.
+#[macro_export]
+macro_rules! cairn {
+    () => {
+        $crate::Cairn::new(env!("CARGO_BIN_EXE_cairn"))
+    };
+}

@@ -168,10 +168,10 @@ fn no_npm(error: &io::Error) -> Failure {
 fn npm_failed(output: &std::process::Output) -> Failure {
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = said[said.len().saturating_sub(8)..].join("\n    ");
+    let first = said[..said.len().min(10)].join("\n    ");
     Failure::new(
         format!(
-            "npm could not fetch workerd and esbuild ({}):\n    {last}",
+            "npm could not fetch workerd and esbuild ({}):\n    {first}",
             output.status
         ),
         format!(
