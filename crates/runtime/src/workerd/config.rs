@@ -54,12 +54,17 @@ pub(super) fn write(
         })
 }
 
+/// The name of a module as imports resolve to it: uploads may write it as a relative path.
+fn plain_name(name: &str) -> &str {
+    name.trim_start_matches("./")
+}
+
 /// Refuses names that would collide or that no module can have.
 fn check(spec: &WorkerSpec) -> Result<(), WorkerError> {
     let code = |message: String| Err(WorkerError::Code(message));
     let mut seen = BTreeSet::new();
     for module in &spec.modules {
-        let name = &module.name;
+        let name = plain_name(&module.name);
         if name.is_empty() || name.chars().any(char::is_control) || name.split('/').any(|part| part == "..") {
             return code(format!(
                 "a module cannot have the name {name:?}: it must be a path without \"..\""
@@ -74,7 +79,11 @@ fn check(spec: &WorkerSpec) -> Result<(), WorkerError> {
             return code(format!("there are two modules with the name {name:?}"));
         }
     }
-    match spec.modules.iter().find(|module| module.name == spec.main_module) {
+    match spec
+        .modules
+        .iter()
+        .find(|module| plain_name(&module.name) == plain_name(&spec.main_module))
+    {
         Some(main) if main.kind == ModuleKind::EsModule => Ok(()),
         Some(_) => code(format!(
             "the main module {:?} must be an ECMAScript module",
@@ -127,14 +136,14 @@ impl Writer<'_> {
         let mut modules = self.module(
             shim::MAIN,
             ModuleKind::EsModule,
-            shim::main_module(&spec.main_module).as_bytes(),
+            shim::main_module(plain_name(&spec.main_module)).as_bytes(),
         )?;
         for (name, content) in shim::MODULES {
             let name = format!("{}/{name}", shim::FOLDER);
             modules += &self.module(&name, ModuleKind::EsModule, content.as_bytes())?;
         }
         for Module { name, kind, content } in &spec.modules {
-            modules += &self.module(name, *kind, content)?;
+            modules += &self.module(plain_name(name), *kind, content)?;
         }
         let mut bindings = String::new();
         for binding in &spec.bindings {
@@ -255,6 +264,7 @@ mod tests {
     #[test]
     fn names_that_cannot_be() {
         assert!(check(&spec(&["index.js", "lib/a b.js"])).is_ok());
+        assert!(check(&spec(&["./index.js", "./1a2b-add.wasm"])).is_ok());
         for bad in [
             "",
             "../x.js",

@@ -237,12 +237,8 @@ impl Keeper {
 
     fn back_off(&mut self) {
         let config = &self.shared.config;
-        let pause = config
-            .min_backoff
-            .saturating_mul(1 << self.failures.min(20))
-            .min(config.max_backoff);
+        self.not_before = Instant::now() + pause_after(self.failures, config.min_backoff, config.max_backoff);
         self.failures = self.failures.saturating_add(1);
-        self.not_before = Instant::now() + pause;
     }
 
     /// Serves with a process until it ends.
@@ -341,6 +337,11 @@ impl Keeper {
     }
 }
 
+/// The pause before a new start after so many failures before the last one.
+fn pause_after(failures: u32, min: Duration, max: Duration) -> Duration {
+    min.saturating_mul(2_u32.saturating_pow(failures)).min(max)
+}
+
 /// Why a process is over.
 enum End {
     /// It was idle or is not wanted any more.
@@ -392,4 +393,37 @@ fn startup_error(reason: &str, output: &str, ended: bool) -> WorkerError {
         format!("; its output: {output}")
     };
     WorkerError::Process(format!("workerd did not start: {reason}{output}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let pause =
+            |failures| pause_after(failures, Duration::from_millis(100), Duration::from_secs(30)).as_millis();
+        assert_eq!(
+            [0, 1, 2, 8, 9, 40, u32::MAX].map(pause),
+            [100, 200, 400, 25_600, 30_000, 30_000, 30_000]
+        );
+    }
+
+    #[test]
+    fn only_what_concerns_the_worker_is_its_authors_business() {
+        let output = "service user: Uncaught SyntaxError: Unexpected number\n  at index.js:2:22\nSocket \"host\" refers to service \"user\"";
+        let error = startup_error("the connection ended", output, true);
+        assert!(
+            matches!(&error, WorkerError::Code(text) if text == "Uncaught SyntaxError: Unexpected number\n  at index.js:2:22")
+        );
+        assert!(matches!(
+            startup_error("no answer", output, false),
+            WorkerError::Process(_)
+        ));
+        let error = startup_error("the connection ended", "GLIBC_2.27 not found", true).to_string();
+        assert_eq!(
+            error,
+            "workerd did not start: the connection ended; its output: GLIBC_2.27 not found"
+        );
+    }
 }

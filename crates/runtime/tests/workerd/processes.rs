@@ -86,6 +86,7 @@ async fn modules_and_bindings_of_all_kinds() {
             "export const helper = () => 'helped';",
         ),
     ]);
+    spec.main_module = "./index.js".into();
     spec.bindings.extend([
         Binding::Json {
             name: "JSON".into(),
