@@ -17,6 +17,8 @@ pub enum ApiError {
     Internal,
     /// Cannot be done now, but later.
     Unavailable,
+    /// It was accepted, but whether it was carried out is not known. Not to be sent again blindly.
+    OutcomeUnknown,
     /// Body, query or a name in the path is not what it must be.
     Body,
     /// The body is larger than allowed.
@@ -59,13 +61,14 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
         Self::ForeignOrigin,
         Self::Internal,
         Self::Unavailable,
+        Self::OutcomeUnknown,
         Self::Body,
         Self::BodyTooLarge,
         Self::BodyTimeout,
@@ -96,6 +99,7 @@ impl ApiError {
             Self::ForeignOrigin => (10000, 403, Some("Authentication error")),
             Self::Internal => (10001, 500, Some("workflows.api.error.internal_server")),
             Self::Unavailable => (10001, 503, Some("workflows.api.error.internal_server")),
+            Self::OutcomeUnknown => (10001, 504, Some("workflows.api.error.internal_server")),
             Self::Body => (10002, 400, Some("workflows.api.error.body")),
             Self::BodyTooLarge => (10002, 413, Some("workflows.api.error.body")),
             Self::BodyTimeout => (10002, 408, Some("workflows.api.error.body")),

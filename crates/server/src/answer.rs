@@ -30,6 +30,12 @@ pub(crate) fn failed(failure: &Failure) -> Response<Body> {
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if failure.error == ApiError::OutcomeUnknown {
+        // Cloudflare's SDKs send a request that failed with 5xx again, unless they are told not to.
+        response
+            .headers_mut()
+            .insert("x-should-retry", HeaderValue::from_static("false"));
+    }
     if failure.error == ApiError::Authentication {
         response
             .headers_mut()
@@ -55,6 +61,7 @@ pub(crate) fn bad(explanation: impl Into<String>) -> Failure {
 }
 
 /// The engine's error, in the API's words.
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 pub(crate) fn engine(error: EngineError) -> Failure {
     let text = error.to_string();
     let kind = match &error {
@@ -71,10 +78,14 @@ pub(crate) fn engine(error: EngineError) -> Failure {
         EngineError::Rejected(rejected) => rejected_kind(rejected),
         EngineError::InboxFull { .. } => ApiError::InboxFull,
         EngineError::Runtime(_) | EngineError::ShuttingDown => ApiError::Unavailable,
+        EngineError::OutcomeUnknown => ApiError::OutcomeUnknown,
         EngineError::Store(StoreError::Unavailable(_)) => ApiError::Unavailable,
         EngineError::Store(StoreError::Corrupt(_) | StoreError::Refused(_)) => ApiError::Internal,
     };
-    if matches!(kind, ApiError::Internal | ApiError::Unavailable) {
+    if matches!(
+        kind,
+        ApiError::Internal | ApiError::Unavailable | ApiError::OutcomeUnknown
+    ) {
         tracing::error!(error = %text, "a request failed");
     }
     Failure::new(kind, text)

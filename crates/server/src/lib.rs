@@ -6,6 +6,7 @@
 mod answer;
 mod app;
 mod auth;
+mod bindings;
 mod body;
 mod door;
 mod error;
@@ -17,12 +18,16 @@ mod routes;
 mod serve;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 pub use auth::Auth;
 pub use cairn_engine::{Engine, Settings};
 pub use cairn_runtime::workerd::Egress;
 pub use error::ServerError;
 
 use app::App;
+use bindings::Bindings;
 use body::BodyLimits;
 use cairn_engine::{Parts, StoredWorkers, SystemClock};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
@@ -85,6 +90,7 @@ pub struct Server {
     engine: Engine,
     store: Arc<dyn Store>,
     runtime: Arc<Workerd>,
+    bindings: Arc<Bindings>,
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
@@ -134,7 +140,8 @@ impl Server {
             settings: config.settings,
         })
         .await?;
-        runtime.set_bindings(Arc::new(engine.clone()));
+        let bindings = Arc::new(Bindings::new(engine.clone()));
+        runtime.set_bindings(Arc::clone(&bindings) as _);
         let limits = BodyLimits {
             json_bytes: config.json_bytes,
             script_bytes: config.script_bytes,
@@ -153,6 +160,7 @@ impl Server {
             engine,
             store,
             runtime,
+            bindings,
             listener,
             address,
             app,
@@ -180,6 +188,7 @@ impl Server {
         let Self {
             engine,
             runtime,
+            bindings,
             listener,
             app,
             store,
@@ -189,6 +198,7 @@ impl Server {
         serve::serve(listener, router, shutdown).await;
         engine.shutdown().await;
         runtime.shutdown().await;
+        bindings.close();
         drop((engine, runtime));
         // The last holder folds the log into the file, which blocks.
         let closed = tokio::task::spawn_blocking(move || drop(store)).await;

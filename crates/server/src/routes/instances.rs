@@ -3,13 +3,14 @@
 use super::{batch, commands, create, describe, words};
 use crate::answer::{Answer, bad, done, engine, page};
 use crate::app::Call;
+use crate::query::Query;
 use crate::route::InstanceRoute;
 use axum::body::Body;
 use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cairn_api::{ApiError, Failure, InstanceDeleted, InstanceRow, ResultInfo, Time};
-use cairn_engine::{InstanceFilter, InstanceNo, SortOrder, Timestamp};
+use cairn_engine::{InstanceFilter, InstanceNo, InstancePage, SortOrder, Timestamp};
 
 const PER_PAGE: u64 = 50;
 
@@ -52,84 +53,99 @@ pub(crate) async fn handle(
     }
 }
 
-/// `GET …/instances`: by cursor, or by page number, newest first. A page past the end is empty.
-async fn list(call: &Call, (account, workflow): (&str, &str)) -> Answer {
-    let query = &call.query;
-    let per_page = query.per_page(PER_PAGE)?;
-    let number = query.page()?;
-    let cursor = query.text("cursor")?.map(read_cursor).transpose()?;
-    if number.is_some() && cursor.is_some() {
-        return Err(bad(
-            "page and cursor cannot be given together; pass result_info.cursor of the page before, without page",
-        ));
-    }
-    let order = query.word(
-        "direction",
-        &[("asc", SortOrder::OldestFirst), ("desc", SortOrder::NewestFirst)],
-    )?;
-    if query.text("status")? == Some("rollingBack") {
-        // A status of the public schema that no instance of Cairn has yet.
-        call.engine()
-            .workflow_row(account, workflow)
-            .await
-            .map_err(engine)?;
-        return page(
-            Vec::<InstanceRow>::new(),
-            ResultInfo {
-                per_page,
-                page: number,
-                ..ResultInfo::default()
-            },
-        );
-    }
-    let filter = InstanceFilter {
-        status: query.word("status", &words::STATUSES)?,
-        created_from: query.value::<Time>("date_start")?.map(|time| Timestamp(time.0)),
-        created_until: query.value::<Time>("date_end")?.map(|time| Timestamp(time.0)),
-        order: order.unwrap_or_default(),
-        after: cursor,
-        offset: number.unwrap_or(1).saturating_sub(1).saturating_mul(per_page),
-        limit: usize::try_from(per_page).unwrap_or(usize::MAX),
-    };
-    let (workflow, found) = call
-        .engine()
-        .instances(account, workflow, &filter)
-        .await
-        .map_err(engine)?;
-    let next = found
-        .rows
-        .last()
-        .filter(|_| found.more)
-        .map(|row| write_cursor(row.no));
-    let info = ResultInfo {
-        count: found.rows.len() as u64,
-        per_page,
-        total_count: found.total,
+/// Which page of the list is asked for.
+struct Asked {
+    filter: InstanceFilter,
+    per_page: u64,
+    /// Its number; none with a cursor.
+    number: Option<u64>,
+}
+
+impl Asked {
+    fn read(query: &Query) -> Result<Self, Failure> {
+        let per_page = query.per_page(PER_PAGE)?;
+        let number = query.page()?;
+        let cursor = query.text("cursor")?.map(read_cursor).transpose()?;
+        if number.is_some() && cursor.is_some() {
+            return Err(bad(
+                "page and cursor cannot be given together; pass result_info.cursor of the page before, without page",
+            ));
+        }
+        let orders = [("asc", SortOrder::OldestFirst), ("desc", SortOrder::NewestFirst)];
+        let filter = InstanceFilter {
+            status: query.word("status", &words::STATUSES)?,
+            created_from: query.value::<Time>("date_start")?.map(|time| Timestamp(time.0)),
+            created_until: query.value::<Time>("date_end")?.map(|time| Timestamp(time.0)),
+            order: query.word("direction", &orders)?.unwrap_or_default(),
+            after: cursor,
+            offset: number.unwrap_or(1).saturating_sub(1).saturating_mul(per_page),
+            limit: usize::try_from(per_page).unwrap_or(usize::MAX),
+        };
         // Clients that page by number begin without one.
-        page: if cursor.is_none() {
+        let number = if cursor.is_none() {
             Some(number.unwrap_or(1))
         } else {
             None
-        },
-        total_pages: Some(found.total.div_ceil(per_page)),
-        cursor: next,
-    };
+        };
+        Ok(Self {
+            filter,
+            per_page,
+            number,
+        })
+    }
+
+    fn info(&self, found: &InstancePage) -> ResultInfo {
+        let last = found.rows.last().filter(|_| found.more);
+        ResultInfo {
+            count: found.rows.len() as u64,
+            per_page: self.per_page,
+            total_count: found.total,
+            page: self.number,
+            total_pages: Some(found.total.div_ceil(self.per_page)),
+            cursor: last.map(|row| write_cursor(row.no)),
+        }
+    }
+}
+
+/// `GET …/instances`: by cursor, or by page number, newest first. A page past the end is empty.
+async fn list(call: &Call, (account, workflow): (&str, &str)) -> Answer {
+    if call.query.text("status")? == Some("rollingBack") {
+        return nothing_rolls_back(call, (account, workflow)).await;
+    }
+    let asked = Asked::read(&call.query)?;
+    let found = call.engine().instances(account, workflow, &asked.filter).await;
+    let (workflow, found) = found.map_err(engine)?;
+    let info = asked.info(&found);
     let rows: Vec<InstanceRow> = found
         .rows
         .into_iter()
-        .map(|row| InstanceRow {
-            id: row.id,
-            status: words::status(row.status),
-            created_on: words::time(row.created_at),
-            modified_on: words::time(row.modified_at),
-            started_on: row.started_at.map(words::time),
-            ended_on: row.ended_at.map(words::time),
-            version_id: row.version,
-            workflow_id: workflow.id.clone(),
-            trigger_source: Some(words::trigger(row.trigger)),
-        })
+        .map(|row| shown(row, &workflow.id))
         .collect();
     page(rows, info)
+}
+
+/// `rollingBack` is a status of the public schema that no instance of Cairn has yet.
+async fn nothing_rolls_back(call: &Call, (account, workflow): (&str, &str)) -> Answer {
+    let asked = call.query.offset_page(PER_PAGE)?;
+    call.engine()
+        .workflow_row(account, workflow)
+        .await
+        .map_err(engine)?;
+    page(Vec::<InstanceRow>::new(), asked.info(0, 0))
+}
+
+fn shown(row: cairn_engine::InstanceRow, workflow_id: &str) -> InstanceRow {
+    InstanceRow {
+        id: row.id,
+        status: words::status(row.status),
+        created_on: words::time(row.created_at),
+        modified_on: words::time(row.modified_at),
+        started_on: row.started_at.map(words::time),
+        ended_on: row.ended_at.map(words::time),
+        version_id: row.version,
+        workflow_id: workflow_id.into(),
+        trigger_source: Some(words::trigger(row.trigger)),
+    }
 }
 
 fn write_cursor(no: InstanceNo) -> String {

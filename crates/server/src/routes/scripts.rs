@@ -65,6 +65,10 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Scr
             ApiError::NotSupported,
             "deleting scripts is not available yet; delete the workflow instead",
         )),
+        (ScriptRoute::Secrets(_), Method::PUT | Method::PATCH) => Err(Failure::new(
+            ApiError::NotSupported,
+            "secrets cannot be changed on their own yet; give them with a deployment: wrangler deploy --secrets-file FILE",
+        )),
         (route, _) => Err(call.wrong_method(methods(&route))),
     }
 }

@@ -56,7 +56,7 @@ pub(super) async fn version(call: &Call, body: Body, (account, script): (&str, &
     done(version)
 }
 
-/// Reads an upload, checks that it runs, and keeps it. Everything that can be refused is refused before anything is kept.
+/// Reads an upload, checks that it runs, and keeps it. What is refused changes nothing.
 async fn keep(
     call: &Call,
     body: Body,
@@ -85,6 +85,18 @@ async fn keep(
         .upload_script(account, script, upload)
         .await
         .map_err(engine)?;
+    // The version is kept but not deployed: it changes nothing.
+    for (name, put) in &puts {
+        if !uploaded.workflow_classes.contains(&put.class_name) {
+            return Err(Failure::new(
+                ApiError::ScriptInvalid,
+                format!(
+                    "exports.{0} declares the workflow \"{name}\", but the script exports no class {0} that extends WorkflowEntrypoint",
+                    put.class_name
+                ),
+            ));
+        }
+    }
     Ok((uploaded, puts))
 }
 

@@ -44,7 +44,7 @@ impl Earlier {
 pub(super) fn read(
     raw: Vec<RawBinding>,
     parts: &[Part],
-    earlier: Earlier,
+    earlier: &Earlier,
 ) -> Result<(Vec<ScriptBinding>, HashSet<String>), Failure> {
     let mut bindings: Vec<ScriptBinding> = Vec::with_capacity(raw.len());
     let mut used = HashSet::new();
@@ -54,7 +54,7 @@ pub(super) fn read(
             return Err(refused(format!("the binding \"{}\" is there twice", one.name)));
         }
         used.extend(one.part.clone());
-        bindings.push(binding(one, parts, &earlier)?);
+        bindings.push(binding(one, parts, earlier)?);
     }
     for kept in &earlier.bindings {
         if earlier.keeps(kept) && !names.contains(kept.name()) {

@@ -37,7 +37,7 @@ pub(crate) fn plan(form: Form, earlier: Option<ScriptMetadata>) -> Result<Plan, 
     let workflows = metadata.workflows()?;
     let annotations = metadata.annotations.as_ref().map(|raw| raw.get().to_owned());
     let compatibility_flags = metadata.compatibility_flags;
-    let (bindings, used_parts) = bindings::read(metadata.bindings, &parts, earlier)?;
+    let (bindings, used_parts) = bindings::read(metadata.bindings, &parts, &earlier)?;
     let mut modules = Vec::with_capacity(parts.len());
     let mut names = HashSet::new();
     for part in parts {
