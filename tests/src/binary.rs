@@ -43,9 +43,19 @@ impl Ended {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    stderr: Arc<Mutex<String>>,
+    said: Said,
     drained: JoinHandle<()>,
     stdout: JoinHandle<String>,
+}
+
+/// What a command says, as it says it.
+#[derive(Debug, Default)]
+struct Said(Arc<Mutex<String>>);
+
+impl Said {
+    fn so_far(&self) -> String {
+        self.0.lock().map(|text| text.clone()).unwrap_or_default()
+    }
 }
 
 impl Cairn {
@@ -147,16 +157,16 @@ impl Running {
         let mut child = command.spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut out = child.stdout.take().unwrap();
-        let stderr = Arc::new(Mutex::new(String::new()));
-        let said = Arc::clone(&stderr);
+        let said = Said::default();
+        let text = Arc::clone(&said.0);
         Self {
             child,
-            stderr,
+            said,
             drained: tokio::spawn(async move {
                 while let Ok(Some(line)) = lines.next_line().await {
-                    let mut said = said.lock().unwrap();
-                    said.push_str(&line);
-                    said.push('\n');
+                    let mut text = text.lock().unwrap();
+                    text.push_str(&line);
+                    text.push('\n');
                 }
             }),
             stdout: tokio::spawn(async move {
@@ -169,15 +179,15 @@ impl Running {
 
     /// What it has said so far.
     pub fn said(&self) -> String {
-        self.stderr.lock().unwrap().clone()
+        self.said.so_far()
     }
 
     /// Waits until it has said `text`, and gives all it said.
     pub async fn until_said(&mut self, text: &str) -> String {
-        let stderr = Arc::clone(&self.stderr);
+        let said = &self.said;
         let child = &mut self.child;
         until(&format!("cairn says {text:?}"), || {
-            let said = stderr.lock().unwrap().clone();
+            let said = said.so_far();
             let ended = child.try_wait().unwrap();
             async move {
                 let is_said = said.contains(text);
@@ -232,11 +242,10 @@ impl Running {
             panic!("cairn did not end:\n{}", self.said());
         };
         self.drained.await.unwrap();
-        let stderr = self.stderr.lock().unwrap().clone();
         Ended {
             code: status.unwrap().code(),
             stdout: self.stdout.await.unwrap(),
-            stderr,
+            stderr: self.said.so_far(),
         }
     }
 
@@ -248,6 +257,15 @@ impl Running {
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .filter(|pid| parent_of(*pid) == Some(parent))
             .collect()
+    }
+}
+
+/// A test that fails shows what its commands said.
+impl Drop for Said {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- cairn said:\n{}", self.so_far());
+        }
     }
 }
 

@@ -250,7 +250,7 @@ async fn wrangler_shows_and_steers_instances() {
     described.has(&[
         "Waiting",
         "greet-1",
-        "\"Hello, Ada (one)\"",
+        "Hello, Ada (one)",
         "Sleeping",
         "answer-1",
         "Waiting for event",

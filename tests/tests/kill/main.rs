@@ -51,6 +51,7 @@ struct Progress {
     recorder: String,
     created: usize,
     sent: BTreeSet<usize>,
+    unknown: usize,
 }
 
 fn id(instance: usize) -> String {
@@ -104,6 +105,11 @@ impl Progress {
             else {
                 return false;
             };
+            if answer.status == 504 {
+                // It was accepted and what became of it is not known: asked again in the next life.
+                self.unknown += 1;
+                continue;
+            }
             answer.result();
             self.sent.insert(instance);
         }
@@ -198,6 +204,7 @@ async fn nothing_is_lost_and_nothing_runs_again_over_thirty_kills() {
         recorder: recorder.url("/"),
         created: 0,
         sent: BTreeSet::new(),
+        unknown: 0,
     };
     for _ in 0..KILLS {
         live_and_die(&cairn, data.path(), &mut random, &mut progress).await;
@@ -205,7 +212,9 @@ async fn nothing_is_lost_and_nothing_runs_again_over_thirty_kills() {
 
     let (server, rest) = cairn.serve(data.path()).await;
     assert!(progress.create(&rest, &mut random, INSTANCES).await);
-    assert!(progress.send(&rest, INSTANCES).await);
+    while progress.sent.len() < INSTANCES {
+        assert!(progress.send(&rest, INSTANCES).await);
+    }
     for instance in 0..INSTANCES {
         within(
             Duration::from_secs(180),
@@ -229,6 +238,7 @@ async fn nothing_is_lost_and_nothing_runs_again_over_thirty_kills() {
         count += check(&rest, instance, &executions).await;
     }
     let least = INSTANCES * (ROUNDS * 5 + 1);
+    println!("{} events with an unknown outcome", progress.unknown);
     println!("{count} executions of steps where {least} would do without kills");
     server.stop().await.expect(0);
 }
