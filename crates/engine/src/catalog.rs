@@ -84,7 +84,7 @@ impl Engine {
     ) -> Result<UploadedScript, EngineError> {
         refuse_missing_classes(script, upload, checked)?;
         let workflow_classes: Vec<String> = checked.workflow_classes.iter().cloned().collect();
-        let metadata = metadata_of(upload, workflow_classes.clone());
+        let metadata = metadata_of(upload, checked);
         let metadata =
             serde_json::to_string(&metadata).map_err(|error| EngineError::InvalidInput(error.to_string()))?;
         let version = NewScriptVersion {

@@ -388,7 +388,7 @@ impl Dispatcher {
                 let replies = driver.committed(committed.end, &mut self.out);
                 let released = driver.released(committed.end);
                 for reply in replies {
-                    self.reply(reply);
+                    self.reply(&reply);
                 }
                 if let Some(release) = released {
                     self.drop_driver(instance);
@@ -411,9 +411,11 @@ impl Dispatcher {
         }
     }
 
-    fn reply(&self, reply: Reply) {
-        let Reply { node, token, outcome } = reply;
-        self.answer((node, token), outcome.map_err(EngineError::Rejected));
+    fn reply(&self, reply: &Reply) {
+        self.answer(
+            (reply.node, reply.token),
+            reply.outcome.map_err(EngineError::Rejected),
+        );
     }
 
     /// Tells the client that waits for a message, if it is one of this node's.

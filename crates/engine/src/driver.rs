@@ -61,6 +61,7 @@ pub(crate) enum Hearing {
 }
 
 /// The outcome of a message, for the client that waits for it.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Reply {
     pub(crate) node: i64,
     pub(crate) token: u64,
@@ -317,12 +318,12 @@ impl Driver {
             (Action::StopRun, _) => self.stop_run(out),
             (Action::Release { wake_at }, _) => self.release = Some(Release { wake_at }),
             (Action::RunAttempt { call, attempt }, Some(run)) => {
-                out.commands.push(Command::Attempt { run, call, attempt })
+                out.commands.push(Command::Attempt { run, call, attempt });
             }
             (Action::Hold, Some(run)) => out.commands.push(Command::Hold { run }),
             (Action::Unhold, Some(run)) => out.commands.push(Command::Unhold { run }),
             (Action::Confirm { call }, Some(run)) => {
-                self.settle_later(run, call, cairn_runtime::Outcome::Stored)
+                self.settle_later(run, call, cairn_runtime::Outcome::Stored);
             }
             (Action::Settle { call, outcome }, Some(run)) => {
                 let outcome = self.outcome(&outcome)?;

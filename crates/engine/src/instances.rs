@@ -65,6 +65,8 @@ pub struct CommandDone {
     pub at: Timestamp,
 }
 
+type CreateResult = Result<(InstanceNo, Option<Lease>), CreateError>;
+
 impl Shared {
     pub(crate) fn signal(&self, signal: Signal) {
         // The dispatcher is gone only when the server is; what was accepted is in the store and found at the next start.
@@ -189,7 +191,7 @@ impl Engine {
         &self,
         deployed: &DeployedWorkflow,
         (instance, entry, limits): (NewInstance, &Entry, &Limits),
-        (result, node): (Result<(InstanceNo, Option<Lease>), CreateError>, Option<NodeId>),
+        (result, node): (CreateResult, Option<NodeId>),
     ) -> Result<CreatedInstance, EngineError> {
         let workflow = &deployed.workflow;
         let created = CreatedInstance {

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use cairn_runtime::{Binding, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec};
+use cairn_runtime::{Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec};
 use cairn_store::{ScriptModules, Store};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -119,6 +119,9 @@ pub struct ScriptMetadata {
     pub compatibility_flags: Vec<String>,
     /// Exported classes that extend `WorkflowEntrypoint`.
     pub workflow_classes: Vec<String>,
+    /// Names of all exports; `default` answers requests.
+    #[serde(default)]
+    pub exports: Vec<String>,
     /// Annotations, as JSON text of an object.
     pub annotations: Option<String>,
 }
@@ -268,7 +271,7 @@ fn blob(name: &str, data: &str) -> Result<Bytes, WorkerError> {
 }
 
 /// The part of an upload that the store keeps as metadata.
-pub(crate) fn metadata_of(upload: &Upload, workflow_classes: Vec<String>) -> ScriptMetadata {
+pub(crate) fn metadata_of(upload: &Upload, checked: &Checked) -> ScriptMetadata {
     ScriptMetadata {
         main_module: upload.main_module.clone(),
         modules: upload
@@ -279,7 +282,8 @@ pub(crate) fn metadata_of(upload: &Upload, workflow_classes: Vec<String>) -> Scr
         bindings: upload.bindings.clone(),
         compatibility_date: upload.compatibility_date.clone(),
         compatibility_flags: upload.compatibility_flags.clone(),
-        workflow_classes,
+        workflow_classes: checked.workflow_classes.iter().cloned().collect(),
+        exports: checked.exports.iter().cloned().collect(),
         annotations: upload.annotations.clone(),
     }
 }

@@ -24,7 +24,7 @@ pub(crate) enum Op {
         timeout_millis: u64,
     },
     /// `Promise.all`
-    All(Vec<Vec<Op>>),
+    All(Vec<Vec<Self>>),
 }
 
 /// The callback of a `step.do`.
