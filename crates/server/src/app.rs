@@ -3,7 +3,7 @@
 use crate::answer::{Answer, failed};
 use crate::auth::Gate;
 use crate::body::BodyLimits;
-use crate::hosts::{self, WorkerDoor};
+use crate::hosts::{self, Handlers, WorkerDoor};
 use crate::jobs::Jobs;
 use crate::query::Query;
 use crate::route::Route;
@@ -27,6 +27,7 @@ pub(crate) struct App {
     pub(crate) door: Arc<dyn WorkerDoor>,
     pub(crate) limits: BodyLimits,
     pub(crate) jobs: Jobs,
+    pub(crate) handlers: Handlers,
     /// Where this server listens; names the URLs of Workers.
     pub(crate) address: SocketAddr,
 }

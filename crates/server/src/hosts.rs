@@ -7,11 +7,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
 use bytes::Bytes;
-use cairn_engine::ScriptRow;
+use cairn_engine::{Engine, EngineError, ScriptRow};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use std::any::Any;
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,6 +47,29 @@ pub(crate) trait WorkerDoor: Send + Sync {
     async fn connect(&self, version: &str) -> Result<WorkerConnection, String>;
 }
 
+/// Which versions have a default export, once it was looked up: versions never change, and to look is to read the whole version.
+#[derive(Debug, Default)]
+pub(crate) struct Handlers(Mutex<HashMap<String, bool>>);
+
+/// Versions remembered; all are forgotten when there are more.
+const HANDLERS_MAX: usize = 10_000;
+
+impl Handlers {
+    async fn answers(&self, engine: &Engine, version: &str) -> Result<bool, EngineError> {
+        if let Some(known) = self.0.lock().get(version) {
+            return Ok(*known);
+        }
+        let metadata = engine.script_metadata(version).await?;
+        let answers = metadata.exports.iter().any(|export| export == "default");
+        let mut known = self.0.lock();
+        if known.len() >= HANDLERS_MAX {
+            known.clear();
+        }
+        known.insert(version.to_owned(), answers);
+        Ok(answers)
+    }
+}
+
 /// The Worker that a request names by its host, if it does.
 pub(crate) fn worker_host(uri: &Uri, headers: &HeaderMap) -> Option<WorkerName> {
     let host = host_of(uri, headers)?;
@@ -68,6 +93,18 @@ pub(crate) async fn forward(app: &App, name: &WorkerName, request: Request) -> R
             format!("the Worker \"{}\" has no deployed version", row.name),
         );
     };
+    match app.handlers.answers(&app.engine, &version).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let text = format!(
+                "the Worker \"{}\" has no default export, so it does not answer requests; \
+                 add `export default {{ async fetch(request, env) {{ … }} }}` to its main module",
+                row.name
+            );
+            return plain(StatusCode::NOT_FOUND, text);
+        }
+        Err(error) => return plain(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    }
     match app.door.connect(&version).await {
         Ok(connection) => exchange(connection, request).await,
         Err(error) => {

@@ -33,6 +33,7 @@ use cairn_engine::{Parts, StoredWorkers, SystemClock};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_store::Store;
 use cairn_store::sqlite::SqliteStore;
+use hosts::Handlers;
 use jobs::Jobs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -154,6 +155,7 @@ impl Server {
             door,
             limits,
             jobs: Jobs::default(),
+            handlers: Handlers::default(),
             address,
         });
         Ok(Self {

@@ -57,7 +57,7 @@ pub(super) fn shown(row: ScriptVersionRow) -> Result<ScriptVersion, Failure> {
             bindings: metadata.bindings.iter().map(shown_binding).collect(),
             script: VersionScript {
                 etag: row.id.clone(),
-                handlers: vec!["fetch".into()],
+                handlers: handlers(&metadata),
                 last_deployed_from: "wrangler".into(),
             },
             script_runtime: json!({
@@ -69,6 +69,12 @@ pub(super) fn shown(row: ScriptVersionRow) -> Result<ScriptVersion, Failure> {
         startup_time_ms: None,
         id: row.id,
     })
+}
+
+/// Kinds of entry points: a default export is taken to have `fetch`.
+fn handlers(metadata: &ScriptMetadata) -> Vec<String> {
+    let answers = metadata.exports.iter().any(|export| export == "default");
+    if answers { vec!["fetch".into()] } else { Vec::new() }
 }
 
 fn annotations(metadata: &ScriptMetadata) -> Json {

@@ -192,3 +192,135 @@ pub(super) async fn step(call: &Call, (account, workflow): (&str, &str), id: &st
         event_type,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn_engine::{AttemptView, ErrorInfo, StepKey, Timestamp};
+    use serde_json::{Value as Json, json};
+
+    fn step(kind: StepKind, detail: StepDetail, ended: Option<i64>) -> StepView {
+        StepView {
+            key: StepKey {
+                kind,
+                name: "nap".into(),
+                count: 2,
+            },
+            started_at: Timestamp(0),
+            ended_at: ended.map(Timestamp),
+            error: None,
+            detail,
+        }
+    }
+
+    fn done_step(redacted: bool, output: Option<Seq>) -> StepView {
+        let mut config = cairn_engine::StepConfig::defaults(&cairn_engine::Limits::default());
+        config.redacted = redacted;
+        let failed = AttemptView {
+            started_at: Timestamp(0),
+            ended_at: Some(Timestamp(1)),
+            error: Some(ErrorInfo {
+                name: "Error".into(),
+                message: "no luck".into(),
+            }),
+        };
+        let running = AttemptView {
+            started_at: Timestamp(2),
+            ended_at: None,
+            error: None,
+        };
+        let detail = StepDetail::Do {
+            config,
+            attempts: vec![failed, running],
+            output,
+            retry_at: None,
+        };
+        step(StepKind::Do, detail, output.map(|_| 3))
+    }
+
+    fn json(step: StepView, previews: &BTreeMap<Seq, Preview>) -> Json {
+        serde_json::to_value(shown(step, previews)).unwrap()
+    }
+
+    #[test]
+    fn waits_show_when_they_will_end() {
+        let sleeping = json(
+            step(
+                StepKind::Sleep,
+                StepDetail::Sleep {
+                    until: Timestamp(60_000),
+                },
+                None,
+            ),
+            &BTreeMap::new(),
+        );
+        let expected = json!({ "type": "sleep", "name": "nap-2", "start": "1970-01-01T00:00:00.000Z",
+            "end": "1970-01-01T00:01:00.000Z", "finished": false, "error": null });
+        assert_eq!(sleeping, expected);
+        let detail = StepDetail::Wait {
+            event_type: "go".into(),
+            deadline: Timestamp(60_000),
+            event: Some(Seq(7)),
+        };
+        let previews = BTreeMap::from([(
+            Seq(7),
+            Preview {
+                text: "{\"k\":1}".into(),
+                is_cut: false,
+            },
+        )]);
+        let waited = json(step(StepKind::WaitForEvent, detail, Some(5)), &previews);
+        assert_eq!(
+            (&waited["output"], &waited["event_type"]),
+            (&json!("{\"k\":1}"), &json!("go"))
+        );
+        assert_eq!(
+            (&waited["end"], &waited["finished"]),
+            (&json!("1970-01-01T00:00:00.005Z"), &json!(true))
+        );
+    }
+
+    #[test]
+    fn steps_show_their_attempts() {
+        let running = json(done_step(false, None), &BTreeMap::new());
+        assert_eq!(
+            (&running["type"], &running["success"], &running["output"]),
+            (&json!("step"), &json!(null), &json!(null))
+        );
+        assert_eq!(
+            running["config"]["retries"],
+            json!({ "limit": 5, "delay": 10_000, "backoff": "exponential" })
+        );
+        assert_eq!(
+            running["attempts"][0]["error"],
+            json!({ "name": "Error", "message": "no luck" })
+        );
+        assert_eq!(
+            (
+                &running["attempts"][0]["success"],
+                &running["attempts"][1]["success"]
+            ),
+            (&json!(false), &json!(null))
+        );
+    }
+
+    #[test]
+    fn outputs_are_cut_and_hidden() {
+        let previews = BTreeMap::from([(
+            Seq(7),
+            Preview {
+                text: "\"xxx".into(),
+                is_cut: true,
+            },
+        )]);
+        assert_eq!(
+            json(done_step(false, Some(Seq(7))), &previews)["output"],
+            "\"xxx[truncated output]"
+        );
+        let hidden = json(done_step(true, Some(Seq(7))), &previews);
+        assert_eq!(
+            (&hidden["output"], &hidden["config"]["sensitive"]),
+            (&json!("[REDACTED]"), &json!("output"))
+        );
+    }
+}

@@ -61,6 +61,18 @@ async fn names_that_nobody_has() {
 }
 
 #[tokio::test]
+async fn a_worker_that_answers_no_requests() {
+    let world = World::new().await;
+    let uploaded = world
+        .upload(("PUT", "/workers/scripts/s"), (METADATA, "no default"))
+        .await;
+    assert_eq!(uploaded.result()["handlers"], serde_json::json!([]));
+    let answered = world.send(to("s.localhost", &[])).await;
+    assert_eq!(answered.status, 404);
+    assert!(answered.text.contains("export default"), "{}", answered.text);
+}
+
+#[tokio::test]
 async fn names_that_several_have() {
     let world = World::deployed().await;
     let request = Request::builder()

@@ -3,7 +3,7 @@
 use crate::app::{App, router};
 use crate::auth::{self, Auth};
 use crate::body::BodyLimits;
-use crate::hosts::{WorkerConnection, WorkerDoor};
+use crate::hosts::{Handlers, WorkerConnection, WorkerDoor};
 use crate::jobs::Jobs;
 use async_trait::async_trait;
 use axum::Router;
@@ -51,7 +51,11 @@ impl Runtime for IdleRuntime {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Ok(Checked {
             workflow_classes: names(&["MyWorkflow"]),
-            exports: names(&["MyWorkflow", "default"]),
+            exports: if code.contains("no default") {
+                names(&["MyWorkflow"])
+            } else {
+                names(&["MyWorkflow", "default"])
+            },
             startup_millis: 7,
         })
     }
@@ -212,6 +216,7 @@ impl World {
                 door,
                 limits,
                 jobs: Jobs::default(),
+                handlers: Handlers::default(),
                 address,
             })),
         }

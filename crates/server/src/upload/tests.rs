@@ -39,6 +39,7 @@ fn deployed(bindings: Vec<ScriptBinding>) -> ScriptMetadata {
         compatibility_date: "2026-08-01".into(),
         compatibility_flags: Vec::new(),
         workflow_classes: Vec::new(),
+        exports: Vec::new(),
         annotations: None,
     }
 }
