@@ -1,3 +1,5 @@
+//! Frames: encoded, decoded, and refused.
+
 use super::decode::Hello;
 use super::*;
 use crate::{Command, Known, KnownStep, Outcome, ReportKind, RunId, StartRun, Value, WorkerId};

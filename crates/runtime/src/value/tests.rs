@@ -1,3 +1,5 @@
+//! Values: through the codec, and as JSON text.
+
 use super::*;
 
 fn stored(text: &str) -> Result<Value, CorruptValue> {

@@ -1,3 +1,5 @@
+//! Uploads as wrangler makes them, and ones that are refused.
+
 use super::form::Part;
 use super::*;
 use cairn_engine::{ScriptBinding, StoredKind};
