@@ -1,6 +1,13 @@
 //! wrangler as it is published, unmodified: deploys, deploys again, and every command it has for workflows.
 //!
 //! It comes from `npm install` in `tests/`. Without it the test is skipped with a message, and fails where `CI=true`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test; the lints know only functions marked as one"
+)]
 
 use cairn_tests::{Rest, Running, Scratch, cairn, until};
 use serde_json::Value;
@@ -231,7 +238,7 @@ async fn wrangler_deploys_first_and_again() {
 }
 
 #[tokio::test]
-async fn wrangler_shows_and_steers_instances() {
+async fn wrangler_shows_pauses_and_feeds_instances() {
     let data = Scratch::new();
     let Some((server, rest, wrangler)) = set_up(&data).await else {
         return;
@@ -293,6 +300,17 @@ async fn wrangler_shows_and_steers_instances() {
         .await;
     described.has(&["Completed", "Success:               ✅ Yes", "\\\"ok\\\":true"]);
 
+    server.stop().await.expect(0);
+}
+
+#[tokio::test]
+async fn wrangler_terminates_restarts_and_deletes_instances() {
+    let data = Scratch::new();
+    let Some((server, rest, wrangler)) = set_up(&data).await else {
+        return;
+    };
+    wrangler.run("deploy").await;
+    wrangler.trigger("first", "Ada").await;
     wrangler.trigger("second", "Grace").await;
     until_status(&rest, "second", "waiting").await;
     wrangler

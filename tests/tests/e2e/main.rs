@@ -1,4 +1,11 @@
 //! End to end: the real binary, real workerd, the examples, and what a user does wrong.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test; the lints know only functions marked as one"
+)]
 
 mod bad_input;
 mod dev;

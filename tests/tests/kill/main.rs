@@ -6,6 +6,13 @@
 //! - the last nonce reported for a step is that result: no execution came after the one that was stored.
 //!
 //! `CAIRN_TEST_SEED` repeats the moments of a run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test; the lints know only functions marked as one"
+)]
 
 use cairn_tests::{Cairn, Recorder, Reply, Rest, Scratch, cairn, within};
 use reqwest::Method;

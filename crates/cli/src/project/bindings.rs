@@ -64,6 +64,14 @@ pub(super) fn refuse_unsupported(file: &Path, table: &Map<String, Value>) -> Res
     ))
 }
 
+/// Whether the Worker itself has cron triggers.
+pub(super) fn has_crons(table: &Map<String, Value>) -> bool {
+    table
+        .get("triggers")
+        .and_then(|triggers| triggers.get("crons"))
+        .is_some_and(has_content)
+}
+
 /// Whether a key says anything: empty lists and tables do not.
 fn has_content(value: &Value) -> bool {
     match value {
