@@ -1,7 +1,9 @@
-//! Repository checks: which crate may import which, and how long files may be. `cargo run -p xtask` shows what is wrong; `cargo test` fails on it.
+//! Repository checks: which crate may import which, how long files may be, which licences
+//! dependencies may have. `cargo run -p xtask` shows what is wrong; `cargo test` fails on it.
 
 mod files;
 mod imports;
+mod licences;
 
 use std::io::Write;
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::process::ExitCode;
 fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut faults = imports::check(root)?;
     faults.extend(files::check(root)?);
+    faults.extend(licences::check(root)?);
     Ok(faults)
 }
 
