@@ -3,6 +3,7 @@
 use crate::answer::{Answer, failed};
 use crate::auth::Gate;
 use crate::body::BodyLimits;
+use crate::drain::Rest;
 use crate::hosts::{self, Handlers, WorkerDoor};
 use crate::jobs::Jobs;
 use crate::query::Query;
@@ -81,10 +82,15 @@ async fn to_worker(
 }
 
 async fn enter(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
-    match handle(app, request).await {
-        Ok(response) => response,
-        Err(failure) => failed(&failure),
+    let rest = Rest::default();
+    let (parts, body) = request.into_parts();
+    let body = rest.lend(body, &parts.headers);
+    let answer = handle(app, Request::from_parts(parts, body)).await;
+    let is_stalled = matches!(&answer, Err(failure) if failure.error == ApiError::BodyTimeout);
+    if !is_stalled {
+        rest.drain().await;
     }
+    answer.unwrap_or_else(|failure| failed(&failure))
 }
 
 async fn handle(app: Arc<App>, request: Request) -> Answer {

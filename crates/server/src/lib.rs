@@ -9,6 +9,7 @@ mod auth;
 mod bindings;
 mod body;
 mod door;
+mod drain;
 mod error;
 mod hosts;
 mod jobs;
