@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 /// Signals or reports taken up by one turn.
 const TURN_MAX: usize = 1_024;
@@ -26,6 +27,8 @@ const LOSS_BACKOFF_MAX_MILLIS: u64 = 30_000;
 
 struct Dispatcher {
     shared: Arc<Shared>,
+    /// Ends with the dispatcher.
+    _housekeeping: JoinSet<()>,
     drivers: HashMap<InstanceNo, Driver>,
     runs: HashMap<RunId, InstanceNo>,
     timers: BTreeSet<(Timestamp, InstanceNo)>,
@@ -60,9 +63,9 @@ pub(crate) fn start(
     signals: mpsc::UnboundedReceiver<Signal>,
     reports: mpsc::UnboundedReceiver<Vec<Report>>,
 ) {
-    maintenance::start(&shared);
     let commits = committer::start(Arc::clone(&shared));
     let dispatcher = Dispatcher {
+        _housekeeping: maintenance::start(&shared),
         next_due: Some(shared.clock.now()),
         shared,
         drivers: HashMap::new(),

@@ -4,15 +4,18 @@ use crate::Shared;
 use crate::signal::Signal;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Finished instances removed by one write: few, so that the writer is never busy with them for long.
 const EXPIRE_BATCH: usize = 200;
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 
-/// Starts the housekeeping; it ends with the server's runtime.
-pub(crate) fn start(shared: &Arc<Shared>) {
-    tokio::spawn(renew(Arc::clone(shared)));
-    tokio::spawn(expire(Arc::clone(shared)));
+/// Starts the housekeeping; it ends when the set is dropped.
+pub(crate) fn start(shared: &Arc<Shared>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(renew(Arc::clone(shared)));
+    tasks.spawn(expire(Arc::clone(shared)));
+    tasks
 }
 
 async fn renew(shared: Arc<Shared>) {

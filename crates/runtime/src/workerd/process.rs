@@ -243,7 +243,7 @@ impl Output {
         if let Some(stderr) = child.stderr.take() {
             let (lines, script) = (Arc::clone(&lines), Arc::clone(script));
             readers.push(tokio::spawn(each_line(stderr, move |line| {
-                tracing::warn!(target: "cairn::user", script = &*script, "{line}");
+                complain(&script, &line);
                 keep(&lines, line);
             })));
         }
@@ -257,6 +257,23 @@ impl Output {
         let _ = tokio::time::timeout(OUTPUT_GRACE, all).await;
         let lines = self.lines.lock();
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Logs a line of standard error. User code sees no more of a refused address than "internal error", so the log must be clear.
+fn complain(script: &str, line: &str) {
+    let refused = line
+        .split_once("connecting to ")
+        .and_then(|(_, rest)| rest.split_once(" is not allowed"));
+    match refused {
+        Some((address, _)) => tracing::warn!(
+            target: "cairn::user",
+            script,
+            "a request to {address} was refused: Workers may reach public addresses only (cairn serve --egress any lets them reach all)"
+        ),
+        // Addresses in workerd itself: of no use to anybody here.
+        None if line.starts_with("stack: ") => tracing::debug!(target: "cairn::user", script, "{line}"),
+        None => tracing::warn!(target: "cairn::user", script, "{line}"),
     }
 }
 
