@@ -288,12 +288,15 @@ impl<'a> Display<'a> {
 
     /// Prints what is new and replaces what is live.
     pub(crate) fn show(&mut self, news: &News) {
+        if self.terminal.is_live() {
+            self.replace_live(news);
+        }
         for (tone, line) in &news.lines {
             self.terminal.line(&self.terminal.paint(*tone, line));
         }
-        if !self.terminal.is_live() {
-            return;
-        }
+    }
+
+    fn replace_live(&mut self, news: &News) {
         while self.bars.len() > news.live.len() {
             if let Some(bar) = self.bars.pop() {
                 bar.finish_and_clear();
