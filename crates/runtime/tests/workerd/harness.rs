@@ -33,11 +33,11 @@ pub(crate) fn workerd() -> Option<PathBuf> {
     let found = given.or_else(|| {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         here.ancestors()
-            .map(|folder| folder.join(&package))
+            .flat_map(|folder| [folder.join(&package), folder.join("tests").join(&package)])
             .find(|path| path.exists())
     });
     if found.is_none() {
-        let message = "workerd was not found: set CAIRN_WORKERD or run `npm install`";
+        let message = "workerd was not found: set CAIRN_WORKERD, or npm install --no-save --ignore-scripts in tests/";
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
         println!("skipped: {message}");
     }
