@@ -37,7 +37,8 @@ pub(crate) fn workerd() -> Option<PathBuf> {
             .find(|path| path.exists())
     });
     if found.is_none() {
-        let message = "workerd was not found: set CAIRN_WORKERD, or npm install --no-save --ignore-scripts in tests/";
+        let message =
+            "workerd was not found: set CAIRN_WORKERD, or npm install --no-save --ignore-scripts in tests/";
         assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{message}");
         println!("skipped: {message}");
     }
