@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
+/// How the names of folders begin that are being filled.
+const FILLING: &str = ".filling-";
+
 /// The cache of this user.
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
@@ -99,6 +102,16 @@ impl Cache {
         }
         busy.finish_and_clear();
         Ok(())
+    }
+
+    /// Removes what a process that was killed left half-filled. The lock is held: nobody fills now.
+    fn sweep(&self) {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(FILLING)) {
+            if let Err(error) = fs::remove_dir_all(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "a half-filled folder of the cache stays");
+            }
+        }
     }
 
     /// Installs beside `folder` and renames: the folder is there in full or not at all.
@@ -226,6 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let npm = pretend_npm(folder.path());
         let root = folder.path().join("cache");
+        fs::create_dir_all(root.join(".filling-by-one-that-was-killed/node_modules")).unwrap();
         let cache = cache(&root, npm.to_str().unwrap());
         let terminal = Terminal::stderr();
         let (one, two) = tokio::join!(
