@@ -9,6 +9,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// A request as it arrived.
@@ -29,6 +30,8 @@ pub struct Reply {
     pub status: u16,
     /// The body.
     pub body: String,
+    /// How long it takes.
+    pub delay: Duration,
 }
 
 impl Reply {
@@ -37,7 +40,13 @@ impl Reply {
         Self {
             status,
             body: body.into(),
+            delay: Duration::ZERO,
         }
+    }
+
+    /// The same reply, after a while.
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 }
 
@@ -102,6 +111,7 @@ async fn answer<F: Fn(usize, &Seen) -> Reply>(
         all.push(seen);
         reply
     };
+    tokio::time::sleep(reply.delay).await;
     let response = Response::builder().status(reply.status);
     Ok(response.body(Full::from(reply.body)).unwrap())
 }

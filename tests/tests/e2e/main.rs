@@ -11,3 +11,4 @@ mod bad_input;
 mod dev;
 mod examples;
 mod processes;
+mod projects;

@@ -200,7 +200,11 @@ async fn check(rest: &Rest, instance: usize, executions: &BTreeMap<(String, Stri
 async fn nothing_is_lost_and_nothing_runs_again_over_thirty_kills() {
     let cairn = cairn!();
     let mut random = Random::seeded();
-    let recorder = Recorder::start(|_, _| Reply::new(200, "")).await;
+    let recorder = Recorder::start(|nth, _| {
+        // So that many a kill finds steps in the middle.
+        Reply::new(200, "").after(Duration::from_millis((nth as u64 * 7) % 50))
+    })
+    .await;
     let data = Scratch::new();
     let (server, rest) = cairn.serve(data.path()).await;
     rest.deploy("survivor", "Survivor", include_str!("survivor.js"))

@@ -116,9 +116,8 @@ impl Cache {
 
     /// Installs beside `folder` and renames: the folder is there in full or not at all.
     async fn install(&self, folder: &Path) -> Result<(), Failure> {
-        let place = tempfile::Builder::new()
-            .prefix(".filling-")
-            .tempdir_in(&self.root);
+        self.sweep();
+        let place = tempfile::Builder::new().prefix(FILLING).tempdir_in(&self.root);
         let place = place.map_err(|error| unusable(&self.root, &error))?;
         for (name, text) in [("package.json", PACKAGE), ("package-lock.json", LOCK)] {
             fs::write(place.path().join(name), text).map_err(|error| unusable(place.path(), &error))?;
