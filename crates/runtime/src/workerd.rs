@@ -16,4 +16,5 @@ mod supervisor;
 pub use crate::frame::LARGEST_VALUE;
 pub use config::Egress;
 pub use keeper::PublicSocket;
+pub use run_dir::default_run_dir;
 pub use supervisor::{Workerd, WorkerdConfig};

@@ -11,6 +11,7 @@ mod body;
 mod door;
 mod drain;
 mod error;
+mod heart;
 mod hosts;
 mod jobs;
 mod query;
@@ -34,6 +35,7 @@ use cairn_engine::{Parts, StoredWorkers, SystemClock};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_store::Store;
 use cairn_store::sqlite::SqliteStore;
+use heart::Heart;
 use hosts::Handlers;
 use jobs::Jobs;
 use std::net::SocketAddr;
@@ -97,6 +99,7 @@ pub struct Server {
     address: SocketAddr,
     app: Arc<App>,
     new_token: Option<String>,
+    heart: Heart,
 }
 
 impl std::fmt::Debug for Server {
@@ -127,21 +130,15 @@ impl Server {
         let opened = opened.map_err(|error| ServerError::Runtime(std::io::Error::other(error)))?;
         let store: Arc<dyn Store> = Arc::new(opened?);
         let (gate, new_token) = auth::set_up(config.auth.clone(), store.as_ref()).await?;
-        let (reporter, reports) = mpsc::unbounded_channel();
-        let runtime = Workerd::new(
-            workerd_config(&config),
-            Arc::new(StoredWorkers::new(Arc::clone(&store))),
-            reporter,
-        )
-        .map_err(ServerError::Runtime)?;
-        let engine = Engine::start(Parts {
-            store: Arc::clone(&store),
-            runtime: Arc::clone(&runtime) as _,
-            reports,
-            clock: Arc::new(SystemClock),
-            settings: config.settings,
-        })
-        .await?;
+        let heart = Heart::new().map_err(ServerError::Runtime)?;
+        let started = heart
+            .run(start_engine(
+                workerd_config(&config),
+                Arc::clone(&store),
+                config.settings,
+            ))
+            .await;
+        let (engine, runtime) = started.map_err(ServerError::Runtime)??;
         let bindings = Arc::new(Bindings::new(engine.clone()));
         runtime.set_bindings(Arc::clone(&bindings) as _);
         let limits = BodyLimits {
@@ -168,6 +165,7 @@ impl Server {
             address,
             app,
             new_token,
+            heart,
         })
     }
 
@@ -195,6 +193,7 @@ impl Server {
             listener,
             app,
             store,
+            heart,
             ..
         } = self;
         let router = app::router(app);
@@ -202,7 +201,7 @@ impl Server {
         engine.shutdown().await;
         runtime.shutdown().await;
         bindings.close();
-        drop((engine, runtime));
+        drop((engine, runtime, heart));
         // The last holder folds the log into the file, which blocks.
         let closed = tokio::task::spawn_blocking(move || drop(store)).await;
         if let Err(error) = closed {
@@ -212,11 +211,29 @@ impl Server {
     }
 }
 
+async fn start_engine(
+    workerd: WorkerdConfig,
+    store: Arc<dyn Store>,
+    settings: Settings,
+) -> Result<(Engine, Arc<Workerd>), ServerError> {
+    let (reporter, reports) = mpsc::unbounded_channel();
+    let workers = Arc::new(StoredWorkers::new(Arc::clone(&store)));
+    let runtime = Workerd::new(workerd, workers, reporter).map_err(ServerError::Runtime)?;
+    let parts = Parts {
+        store,
+        runtime: Arc::clone(&runtime) as _,
+        reports,
+        clock: Arc::new(SystemClock),
+        settings,
+    };
+    Ok((Engine::start(parts).await?, runtime))
+}
+
 fn workerd_config(config: &Config) -> WorkerdConfig {
     let run_dir = config
         .run_dir
         .clone()
-        .unwrap_or_else(|| std::env::temp_dir().join("cairn"));
+        .unwrap_or_else(cairn_runtime::workerd::default_run_dir);
     let mut workerd = WorkerdConfig::new(&config.workerd, run_dir);
     workerd.idle = config.process_idle;
     workerd.egress = config.egress;

@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How folders of processes begin.
 pub(super) const PREFIX: &str = "w-";
@@ -15,8 +15,7 @@ pub(super) const PREFIX: &str = "w-";
 /// Where it cannot be made, is no folder or belongs to another user.
 pub(super) fn prepare(run_dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(run_dir)?;
-    // SAFETY: a system call without arguments that always succeeds.
-    let user = unsafe { libc::geteuid() };
+    let user = effective_user();
     let owner = fs::metadata(run_dir)?.uid();
     if owner != user {
         let message = format!(
@@ -27,6 +26,16 @@ pub(super) fn prepare(run_dir: &Path) -> io::Result<()> {
     }
     sweep(run_dir);
     Ok(())
+}
+
+/// A folder of this user's in the system's temporary directory: short, as socket paths must be.
+pub fn default_run_dir() -> PathBuf {
+    std::env::temp_dir().join(format!("cairn-{}", effective_user()))
+}
+
+fn effective_user() -> u32 {
+    // SAFETY: a system call without arguments that always succeeds.
+    unsafe { libc::geteuid() }
 }
 
 /// Removes folders of processes that are gone: nobody listens on their sockets. What cannot be removed does no harm.
