@@ -201,9 +201,13 @@ impl Server {
         engine.shutdown().await;
         runtime.shutdown().await;
         bindings.close();
-        drop((engine, runtime, heart));
+        drop((engine, runtime));
         // The last holder folds the log into the file, which blocks.
-        let closed = tokio::task::spawn_blocking(move || drop(store)).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            heart.stop();
+            drop(store);
+        })
+        .await;
         if let Err(error) = closed {
             // What was committed is in the log, and found at the next start.
             tracing::error!(%error, "the database was not closed in order");
