@@ -72,11 +72,11 @@ impl Engine {
     ) -> Result<BindingReply, BindingError> {
         if batch.is_empty() {
             return Err(BindingError {
-                message: "WorkflowError: batchCreate should have at least 1 instance".into(),
+                message: "batchCreate should have at least 1 instance".into(),
             });
         }
         if batch.len() > BATCH_MAX {
-            let message = format!("WorkflowError: batchCreate only supports {BATCH_MAX} instances at a time");
+            let message = format!("batchCreate only supports {BATCH_MAX} instances at a time");
             return Err(BindingError { message });
         }
         let creates = (Trigger::Binding, batch.into_iter().map(create_instance).collect());

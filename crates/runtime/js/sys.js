@@ -61,8 +61,9 @@ export class WorkflowBinding extends WorkerEntrypoint {
       body: `{"workflow":${workflow},"method":"${method}"${rest}}`,
     });
     const reply = await response.json();
-    if (reply.failure !== undefined) throw new WorkflowError(reply.failure);
-    return reply;
+    if (reply.failure === undefined) return reply;
+    // The one message that comes as it is (behaviour §5).
+    throw reply.failure === 'instance.not_found' ? new Error(reply.failure) : new WorkflowError(reply.failure);
   }
 
   #one(method, id) {

@@ -152,7 +152,7 @@ async fn errors_and_batches_in_object_form() {
         return;
     };
     expect_test::expect![[r#"
-        get: Error WorkflowError: instance.not_found
+        get: Error instance.not_found
         taken: Error WorkflowError: (instance.already_exists) Workflow instance with id "taken" already exists
         bad id: Error WorkflowError: Workflow instance has invalid id
         bad retention: Error WorkflowError: (body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second, minute, hour, day, week, month or year
