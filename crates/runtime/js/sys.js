@@ -141,7 +141,7 @@ export class WorkflowBinding extends WorkerEntrypoint {
       await this.#one('delete', id);
       return null;
     } catch (error) {
-      if (error instanceof WorkflowError && error.message.includes('instance.not_found')) {
+      if (error.message.includes('instance.not_found')) {
         return { code: 10400, message: 'workflows.api.error.instance.not_found' };
       }
       return { code: 10001, message: 'workflows.api.error.internal_server' };
