@@ -170,7 +170,7 @@ pub enum Rejected {
 pub struct Effects {
     /// To append to the journal, in order.
     pub entries: Vec<Entry>,
-    /// To perform, in order. [`Action::Settle`] and [`Action::Confirm`] only once the entries (and all before them) are durable: user code
+    /// To perform, in order; those of [`Action::needs_durable_entries`] only once the entries (and all before them) are durable: user code
     /// must not see an outcome that could be forgotten. The others are harmless to lose or to repeat.
     pub actions: Vec<Action>,
 }
@@ -178,8 +178,11 @@ pub struct Effects {
 /// Something to do outside of the rules.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Start a run from the journal.
-    StartRun,
+    /// Start a run from the journal, whose history shows user code all outcomes so far.
+    StartRun {
+        /// Whether some of them are as new as the entries of this holding.
+        outcomes: Outcomes,
+    },
     /// Stop the run; what it still reports is void.
     StopRun,
     /// Let a run that waits to be told start an attempt.
@@ -216,8 +219,14 @@ impl Action {
     /// Whether the action may be performed only once the entries before it are durable.
     pub fn needs_durable_entries(&self) -> bool {
         match self {
-            Self::Confirm { .. } | Self::Settle { .. } => true,
-            Self::StartRun
+            Self::Confirm { .. }
+            | Self::Settle { .. }
+            | Self::StartRun {
+                outcomes: Outcomes::New,
+            } => true,
+            Self::StartRun {
+                outcomes: Outcomes::Old,
+            }
             | Self::StopRun
             | Self::RunAttempt { .. }
             | Self::Hold
@@ -225,6 +234,15 @@ impl Action {
             | Self::Release { .. } => false,
         }
     }
+}
+
+/// What the history of a run that starts shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcomes {
+    /// Only what was durable when the instance was taken up.
+    Old,
+    /// Outcomes decided since.
+    New,
 }
 
 /// How a step call ended.

@@ -22,8 +22,8 @@ pub use duration::{DurationInput, InvalidDuration, parse_duration};
 pub use entry::{Entry, EntryDecodeError, Record, Seq, StepNo};
 pub use error::ErrorInfo;
 pub use input::{
-    Action, CallId, CallRequest, Callback, Command, Effects, FailedAttempt, Input, Outcome, Raised, Rejected,
-    StepCall,
+    Action, CallId, CallRequest, Callback, Command, Effects, FailedAttempt, Input, Outcome, Outcomes, Raised,
+    Rejected, StepCall,
 };
 pub use instance::{Instance, Summary};
 pub use limits::{Limits, NonRetryableMessage};

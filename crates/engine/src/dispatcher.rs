@@ -3,12 +3,12 @@
 //! Each turn takes all signals and reports that have come in, lets the drivers decide, hands their commits to the store as one batch and their
 //! commands to the runtime as one batch. Nothing here waits for the store: answers come back as signals.
 
-use crate::driver::{Abandon, Driver, Hearing, Out, Reply};
+use crate::driver::{Abandon, Driver, Hearing, Out, Reply, Unread};
 use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, Signal};
 use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance};
 use cairn_core::Timestamp;
 use cairn_runtime::{Report, ReportKind, RunId};
-use cairn_store::{Commit, InstanceNo, StoreError};
+use cairn_store::{Commit, InboxMessage, InstanceNo, StoreError};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,6 +45,8 @@ struct Dispatcher {
     reclaims: BTreeSet<(Timestamp, InstanceNo)>,
     /// When to see whether this node holds instances that it does not know of.
     look_for_lost: Option<Timestamp>,
+    /// Outcomes of messages whose write was not confirmed when their driver was dropped.
+    unanswered: HashMap<InstanceNo, Vec<Reply>>,
     /// How often in a row a run of an instance was lost before it said anything.
     losses: HashMap<InstanceNo, u32>,
     stopping: Option<oneshot::Sender<()>>,
@@ -78,6 +80,7 @@ pub(crate) fn start(
         missed_mail: HashSet::new(),
         reclaims: BTreeSet::new(),
         look_for_lost: None,
+        unanswered: HashMap::new(),
         losses: HashMap::new(),
         stopping: None,
     };
@@ -211,6 +214,7 @@ impl Dispatcher {
             Ok(driver) => {
                 self.drop_driver(instance);
                 self.drivers.insert(instance, driver);
+                self.answer_what_was_kept(instance, &inbox);
                 self.drive(instance, |driver, out| driver.begin(now, inbox, out));
                 if self.missed_mail.remove(&instance) {
                     self.mail(instance);
@@ -223,9 +227,18 @@ impl Dispatcher {
         }
     }
 
+    /// Messages whose write was not confirmed: those that have left the inbox were applied, the others will be applied again.
+    fn answer_what_was_kept(&mut self, instance: InstanceNo, inbox: &[InboxMessage]) {
+        for reply in self.unanswered.remove(&instance).unwrap_or_default() {
+            if inbox.iter().all(|message| message.no != reply.message) {
+                self.reply(&reply);
+            }
+        }
+    }
+
     fn mail(&mut self, instance: InstanceNo) {
         match self.drivers.get(&instance) {
-            Some(driver) if driver.leaving => {
+            Some(driver) if driver.is_leaving() => {
                 self.missed_mail.insert(instance);
             }
             Some(driver) => {
@@ -239,7 +252,7 @@ impl Dispatcher {
         &mut self,
         now: Timestamp,
         instance: InstanceNo,
-        messages: Result<Vec<cairn_store::InboxMessage>, StoreError>,
+        messages: Result<Vec<InboxMessage>, StoreError>,
     ) {
         match messages {
             Ok(messages) => self.drive(instance, |driver, out| driver.read(now, messages, out)),
@@ -390,6 +403,7 @@ impl Dispatcher {
             Ok(()) => {
                 let replies = driver.committed(committed.end, &mut self.out);
                 let released = driver.released(committed.end);
+                let unread = driver.unread;
                 for reply in replies {
                     self.reply(&reply);
                 }
@@ -398,7 +412,7 @@ impl Dispatcher {
                     if let Some(at) = release.wake_at {
                         self.due(at);
                     }
-                    if self.missed_mail.remove(&instance) {
+                    if self.missed_mail.remove(&instance) || unread == Unread::Some {
                         self.mail(instance);
                     }
                 }
@@ -435,6 +449,7 @@ impl Dispatcher {
     fn deleted(&mut self, instance: InstanceNo) {
         self.drop_driver(instance);
         self.missed_mail.remove(&instance);
+        self.unanswered.remove(&instance);
         let gone = |waiter: &Waiter| waiter.instance == instance;
         let waiters = self
             .shared
@@ -460,8 +475,9 @@ impl Dispatcher {
         let Some(mut driver) = self.drivers.remove(&instance) else {
             return;
         };
-        for Reply { node, token, .. } in driver.stop(&mut self.out) {
-            self.answer((node, token), Err(EngineError::OutcomeUnknown));
+        let unanswered = driver.stop(&mut self.out);
+        if !unanswered.is_empty() {
+            self.unanswered.entry(instance).or_default().extend(unanswered);
         }
         for run in self.out.ended.drain(..) {
             self.runs.remove(&run);

@@ -8,7 +8,8 @@ use crate::message::{Message, Request};
 use crate::signal::Loaded;
 use bytes::Bytes;
 use cairn_core::{
-    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Rejected, Seq, Status, StepState, Timestamp,
+    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, Rejected, Seq, Status, StepState,
+    Timestamp,
 };
 use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, StartRun, Value, WorkerId};
 use cairn_store::{Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, Lease, Release, Repin};
@@ -46,9 +47,11 @@ pub(crate) struct Driver {
     repin: Option<Repin>,
     release: Option<Release>,
     /// A release was handed over: nothing more happens here.
-    pub(crate) leaving: bool,
+    leaving: bool,
     /// That release, and the end of the journal with it.
     released_at: Option<(Seq, Release)>,
+    /// Whether messages were left for the next holding.
+    pub(crate) unread: Unread,
     /// When the dispatcher looks again.
     pub(crate) timer: Option<Timestamp>,
 }
@@ -60,9 +63,17 @@ pub(crate) enum Hearing {
     Something,
 }
 
+/// Whether a driver on its way out has left messages in the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unread {
+    None,
+    Some,
+}
+
 /// The outcome of a message, for the client that waits for it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reply {
+    pub(crate) message: InboxNo,
     pub(crate) node: i64,
     pub(crate) token: u64,
     pub(crate) outcome: Result<Status, Rejected>,
@@ -110,6 +121,7 @@ impl Driver {
             release: None,
             leaving: false,
             released_at: None,
+            unread: Unread::None,
             timer: None,
         })
     }
@@ -127,7 +139,12 @@ impl Driver {
     }
 
     fn is_busy(&self) -> bool {
-        !self.leaving && self.release.is_none()
+        !self.is_leaving()
+    }
+
+    /// Whether the lease is being given up: nothing more happens in this holding.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving || self.release.is_some()
     }
 
     /// Begins: messages first, then the question whether user code should run.
@@ -152,7 +169,8 @@ impl Driver {
         out: &mut Out,
     ) -> Result<(), Abandon> {
         for message in inbox {
-            if !self.is_busy() {
+            if self.is_leaving() {
+                self.unread = Unread::Some;
                 break;
             }
             if message.no > self.last_message {
@@ -181,8 +199,15 @@ impl Driver {
         let outcome = self.command(now, request.command(payload.len()), payload, out)?;
         self.last_message = message.no;
         self.consumed = Some(message.no);
-        self.replies
-            .push_back((self.end(), Reply { node, token, outcome }));
+        self.replies.push_back((
+            self.end(),
+            Reply {
+                message: message.no,
+                node,
+                token,
+                outcome,
+            },
+        ));
         Ok(())
     }
 
@@ -314,7 +339,7 @@ impl Driver {
 
     fn perform(&mut self, action: Action, out: &mut Out) -> Result<(), Abandon> {
         match (action, self.run) {
-            (Action::StartRun, _) => self.start_run(out)?,
+            (Action::StartRun { outcomes }, _) => self.start_run(outcomes, out)?,
             (Action::StopRun, _) => self.stop_run(out),
             (Action::Release { wake_at }, _) => self.release = Some(Release { wake_at }),
             (Action::RunAttempt { call, attempt }, Some(run)) => {
@@ -385,7 +410,7 @@ impl Driver {
             .map_err(|error| Abandon(format!("the value at {} is damaged: {error}", seq.0)))
     }
 
-    fn start_run(&mut self, out: &mut Out) -> Result<(), Abandon> {
+    fn start_run(&mut self, outcomes: Outcomes, out: &mut Out) -> Result<(), Abandon> {
         out.next_run += 1;
         let run = RunId(out.next_run);
         let mut history = Vec::new();
@@ -416,7 +441,11 @@ impl Driver {
         self.run = Some(run);
         self.hearing = Hearing::Nothing;
         out.begun.push((run, self.row.no));
-        out.commands.push(Command::Start(Box::new(start)));
+        let start = Command::Start(Box::new(start));
+        match outcomes {
+            Outcomes::Old => out.commands.push(start),
+            Outcomes::New => self.settlements.push_back((self.end(), start)),
+        }
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use cairn_engine::{
     ModuleKind, Parts, PutWorkflow, Settings, Status, StepView, Timestamp, Trigger, Upload, Value,
     WorkflowSettings,
 };
-use cairn_store::{MemoryStore, Store};
+use cairn_store::{Claim, MemoryStore, NodeId, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,8 +74,18 @@ pub fn run(seed: u64) -> Result<Report, Failure> {
     }
 }
 
+/// What a new node knows of the one that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heritage {
+    /// It was the only one: what it held is free, as when a database file is opened.
+    Known,
+    /// Nothing: its lease has to end first, and clients may wait longer than they want to.
+    Unknown,
+}
+
 struct World {
     random: Random,
+    heritage: Heritage,
     store: MemoryStore,
     model: Model,
     programs: u64,
@@ -100,6 +110,11 @@ impl World {
     fn new(seed: u64) -> Self {
         let random = Random::new(seed);
         Self {
+            heritage: if random.chance(50) {
+                Heritage::Known
+            } else {
+                Heritage::Unknown
+            },
             programs: random.below(u64::MAX),
             instances: random.between(1, 5),
             store: MemoryStore::new(),
@@ -148,6 +163,9 @@ impl World {
     }
 
     async fn node(&self, clock: SimClock) -> bool {
+        if self.heritage == Heritage::Known {
+            self.free_what_was_held(clock.now()).await;
+        }
         let (sender, reports) = tokio::sync::mpsc::unbounded_channel();
         let percent = Arc::new(AtomicU64::new(if self.random.chance(50) {
             0
@@ -177,7 +195,11 @@ impl World {
         let clients = [tokio::spawn(client(
             engine.clone(),
             self.random.fork(4),
-            (self.instances, Arc::clone(&self.events)),
+            (
+                self.instances,
+                Arc::clone(&self.events),
+                (self.heritage, self.model.clone()),
+            ),
         ))];
         let killer = tokio::spawn(kill_processes(runtime, self.random.fork(5)));
         let ended = self.wait_for_the_end(&engine).await;
@@ -189,6 +211,24 @@ impl World {
             self.check(&engine).await;
         }
         ended
+    }
+
+    async fn free_what_was_held(&self, now: Timestamp) {
+        let Ok(node) = self.store.register(now).await else {
+            return;
+        };
+        for earlier in 1..=node.0 {
+            // The memory store itself does not fail.
+            let _ = self.store.renew(NodeId(earlier), Timestamp(0)).await;
+        }
+        let _ = self
+            .store
+            .claim(Claim {
+                node: NodeId(0),
+                now,
+                limit: 0,
+            })
+            .await;
     }
 
     async fn set_up(&self, engine: &Engine) -> Result<(), EngineError> {
@@ -390,25 +430,33 @@ fn upload() -> Upload {
 }
 
 /// Sends numbered events, and pauses and resumes now and then.
-async fn client(engine: Engine, random: Random, (instances, events): (u64, Arc<AtomicU64>)) {
+async fn client(
+    engine: Engine,
+    random: Random,
+    (instances, events, watch): (u64, Arc<AtomicU64>, (Heritage, Model)),
+) {
     loop {
         tokio::time::sleep(Duration::from_millis(random.between(1, 20_000))).await;
         let id = id(random.below(instances));
-        // Each may fail: the store is down, the instance is not in a state for it. A client lives with that.
-        match random.below(10) {
-            0 => drop(engine.control(ACCOUNT, WORKFLOW, (&id, Control::Pause)).await),
-            1 | 2 => drop(engine.control(ACCOUNT, WORKFLOW, (&id, Control::Resume)).await),
+        let outcome = match random.below(10) {
+            0 => engine.control(ACCOUNT, WORKFLOW, (&id, Control::Pause)).await,
+            1 | 2 => engine.control(ACCOUNT, WORKFLOW, (&id, Control::Resume)).await,
             _ => {
                 let number = events.fetch_add(1, Ordering::Relaxed);
                 let event_type = EVENT_TYPES[usize::from(random.chance(30))];
-                if let Ok(payload) = Value::from_json(&number.to_string()) {
-                    drop(
-                        engine
-                            .send_event(ACCOUNT, WORKFLOW, (&id, event_type, payload))
-                            .await,
-                    );
-                }
+                let Ok(payload) = Value::from_json(&number.to_string()) else {
+                    continue;
+                };
+                engine
+                    .send_event(ACCOUNT, WORKFLOW, (&id, event_type, payload))
+                    .await
             }
+        };
+        // A client lives with a store that is down, and with an instance that is not in a state for what he asks.
+        if let (Err(EngineError::OutcomeUnknown), (Heritage::Known, model)) = (outcome, &watch) {
+            model.wrong(format!(
+                "a client of {id} was not told what became of his command"
+            ));
         }
     }
 }

@@ -27,8 +27,9 @@ fn a_seed_is_a_world() {
 /// Worlds in which something was wrong once.
 #[test]
 fn seeds_that_found_something() {
-    // 1: asked to be woken at once, for ever. 10: held without knowing. 45: an outcome that nobody told.
-    for seed in [1, 10, 45, 133] {
+    // 1: asked to be woken at once, for ever. 10: held without knowing. 45: a command whose outcome nobody told.
+    // 14: a message left unread by a driver on its way out. 64: an outcome that user code saw before it was durable.
+    for seed in [1, 10, 14, 45, 64, 133] {
         cairn_sim::run(seed).unwrap();
     }
 }

@@ -9,7 +9,7 @@ mod progress;
 
 use crate::{
     Action, CallId, Corrupt, Durable, Effects, Entry, ErrorInfo, Input, Limits, NonRetryableMessage, Outcome,
-    Raised, Record, Rejected, Seq, Status, Step, StepCall, StepNo, StepState, Timestamp,
+    Outcomes, Raised, Record, Rejected, Seq, Status, Step, StepCall, StepNo, StepState, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ pub struct Instance {
     durable: Durable,
     limits: Limits,
     run: Option<Run>,
+    /// Outcomes that no run has been told: the next one sees them in its history.
+    untold: Outcomes,
 }
 
 /// A run of user code. Lost with its process; nothing in here needs to be kept.
@@ -69,6 +71,7 @@ impl Instance {
             durable,
             limits,
             run: None,
+            untold: Outcomes::Old,
         }
     }
 
@@ -201,7 +204,8 @@ impl Instance {
             told_at: Some(turn.now),
             active_at: turn.now,
         });
-        turn.effects.actions.push(Action::StartRun);
+        let outcomes = std::mem::replace(&mut self.untold, Outcomes::Old);
+        turn.effects.actions.push(Action::StartRun { outcomes });
     }
 
     fn run_lost(&mut self, turn: &mut Turn<'_>) {
@@ -291,6 +295,9 @@ impl Instance {
     fn settle(&mut self, turn: &mut Turn<'_>, step: StepNo, record: Record) {
         self.push(turn, record);
         self.wake_up(turn);
+        if self.run.is_none() {
+            self.untold = Outcomes::New;
+        }
         let Some(call) = self.run.as_ref().and_then(|run| run.call_of.get(&step).copied()) else {
             return;
         };

@@ -1,6 +1,6 @@
 //! How entries and actions are written in scripts.
 
-use cairn_core::{Action, Entry, ErrorInfo, Outcome, Record, RetryDelay, StepConfig, Timestamp};
+use cairn_core::{Action, Entry, ErrorInfo, Outcome, Outcomes, Record, RetryDelay, StepConfig, Timestamp};
 
 pub(crate) fn entry(entry: &Entry, now: Timestamp) -> String {
     assert_eq!(entry.at, now, "an entry bears the time of its input");
@@ -93,7 +93,12 @@ fn configuration(config: &StepConfig) -> String {
 
 pub(crate) fn action(action: &Action) -> String {
     match action {
-        Action::StartRun => "! start-run".into(),
+        Action::StartRun {
+            outcomes: Outcomes::Old,
+        } => "! start-run".into(),
+        Action::StartRun {
+            outcomes: Outcomes::New,
+        } => "! start-run once durable".into(),
         Action::StopRun => "! stop-run".into(),
         Action::RunAttempt { call, attempt } => format!("! run-attempt {} {attempt}", call.0),
         Action::Confirm { call } => format!("! confirm {}", call.0),
