@@ -260,3 +260,18 @@ pub async fn an_own_late_lease_costs_nothing(subject: &Subject) {
     )
     .await;
 }
+
+pub async fn a_node_learns_what_it_holds(subject: &Subject) {
+    let store = &*subject.store;
+    let workflow = workflow(store, "w").await;
+    let created = create(store, workflow, "claimed").await;
+    let (node, other) = (node(store).await, node(store).await);
+    assert!(store.held(node).await.unwrap().is_empty());
+    claim(store, node, at(1), 10).await;
+    let mine = held(store, "mine").await;
+    assert_eq!(store.held(node).await.unwrap(), [created]);
+    assert_eq!(store.held(mine.node).await.unwrap(), [mine.no]);
+    assert!(store.held(other).await.unwrap().is_empty());
+    accept(store, vec![mine.release(None)]).await;
+    assert!(store.held(mine.node).await.unwrap().is_empty());
+}

@@ -67,7 +67,7 @@ macro_rules! conformance_tests {
                 racing_claims_share_nothing, what_is_not_due_is_left, one_instance_is_claimed_by_number,
                 a_holder_may_claim_again, created_and_held_at_once, the_next_due_time_is_known,
                 a_claim_carries_everything, a_lost_node_loses_its_instances, a_renewed_node_keeps_its_instances,
-                an_own_late_lease_costs_nothing;
+                an_own_late_lease_costs_nothing, a_node_learns_what_it_holds;
             list: pages_run_in_both_directions, a_cursor_goes_on_where_the_page_ended, filters_by_status,
                 filters_by_dates, status_and_dates_together, counts_follow_every_change,
                 an_empty_list, a_later_change_does_not_move_a_row;
