@@ -52,6 +52,8 @@ pub(crate) struct ServeArguments {
     )]
     pub(crate) process_idle: u64,
     #[command(flatten)]
+    pub(crate) settings: SettingArguments,
+    #[command(flatten)]
     pub(crate) workerd: WorkerdArgument,
 }
 
@@ -82,6 +84,8 @@ pub(crate) struct RunArguments {
     #[arg(long, env = "CAIRN_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) settings: SettingArguments,
+    #[command(flatten)]
     pub(crate) tools: ToolArguments,
 }
 
@@ -98,7 +102,22 @@ pub(crate) struct DevArguments {
     #[arg(long, env = "CAIRN_DATA_DIR", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) settings: SettingArguments,
+    #[command(flatten)]
     pub(crate) tools: ToolArguments,
+}
+
+/// Limits.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArguments {
+    /// A limit, such as limits.steps=25000; may be given several times. A name that is none prints all there are.
+    #[arg(
+        long = "set",
+        env = "CAIRN_SET",
+        value_name = "NAME=VALUE",
+        value_delimiter = ','
+    )]
+    pub(crate) set: Vec<String>,
 }
 
 /// Where the runtime is.

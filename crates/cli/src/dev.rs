@@ -37,7 +37,7 @@ pub(crate) async fn dev(arguments: &DevArguments, terminal: &Terminal) -> Result
         .data_dir
         .clone()
         .unwrap_or_else(|| project.folder.join(".cairn"));
-    let local = Local::start(&data_dir, arguments.port, workerd.path).await?;
+    let local = Local::start(&data_dir, arguments.port, (workerd.path, &arguments.settings)).await?;
     let session = Session {
         path: &arguments.project,
         esbuild: &esbuild.path,

@@ -1,5 +1,6 @@
 //! The server inside this process, for `run` and `dev`: open, and on the loopback interface alone.
 
+use crate::args::SettingArguments;
 use crate::client::Api;
 use crate::failure::Failure;
 use cairn_server::{Auth, Config, Egress, Server, ServerError};
@@ -24,15 +25,20 @@ impl Local {
     ///
     /// # Errors
     /// When the data directory or the port cannot be used.
-    pub(crate) async fn start(data_dir: &Path, port: u16, workerd: PathBuf) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        data_dir: &Path,
+        port: u16,
+        (workerd, settings): (PathBuf, &SettingArguments),
+    ) -> Result<Self, Failure> {
         prepare(data_dir)?;
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let config = Config {
+        let mut config = Config {
             listen,
             auth: Auth::Open,
             egress: Egress::Any,
             ..Config::new(data_dir, workerd)
         };
+        take_settings(&mut config, settings)?;
         let server = Server::start(config)
             .await
             .map_err(|error| cannot_start(&error))?;
@@ -93,4 +99,18 @@ pub(crate) fn cannot_start(error: &ServerError) -> Failure {
         format!("The server cannot start: {error}"),
         "Another data directory can be given with --data-dir; CAIRN_LOG=debug shows more.",
     )
+}
+
+/// Takes the settings of the command line.
+///
+/// # Errors
+/// At the first that is none.
+pub(crate) fn take_settings(config: &mut Config, arguments: &SettingArguments) -> Result<(), Failure> {
+    for assignment in &arguments.set {
+        let taken = config.set(assignment);
+        taken.map_err(|error| {
+            Failure::new(error.to_string(), "Correct --set (or CAIRN_SET) and try again.")
+        })?;
+    }
+    Ok(())
 }

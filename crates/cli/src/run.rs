@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: &RunArguments, terminal: &Terminal) -> Result
         .data_dir
         .clone()
         .unwrap_or_else(|| project.folder.join(".cairn"));
-    let local = Local::start(&data_dir, 0, workerd.path).await?;
+    let local = Local::start(&data_dir, 0, (workerd.path, &arguments.settings)).await?;
     let outcome = tokio::select! {
         outcome = bring_to_its_end(&target, &local.api, tools.esbuild.clone(), terminal) => outcome,
         () = stop_wanted() => {

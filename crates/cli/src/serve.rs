@@ -3,7 +3,7 @@
 use crate::Exit;
 use crate::args::{EgressArgument, ServeArguments};
 use crate::failure::Failure;
-use crate::local::cannot_start;
+use crate::local::{cannot_start, take_settings};
 use crate::signals::stop_wanted;
 use crate::terminal::Terminal;
 use crate::tools::{self, Tool};
@@ -24,7 +24,7 @@ pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Re
         .filter(|token| !token.is_empty());
     let workerd = arguments.workerd.workerd.as_deref();
     let workerd = tools::find(Tool::Workerd, workerd, Path::new("."), terminal).await?;
-    let config = Config {
+    let mut config = Config {
         listen: arguments.listen,
         auth: Auth::Token(token),
         egress: match arguments.egress {
@@ -34,6 +34,7 @@ pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Re
         process_idle: Duration::from_secs(arguments.process_idle),
         ..Config::new(&arguments.data_dir, workerd.path)
     };
+    take_settings(&mut config, &arguments.settings)?;
     let server = Server::start(config)
         .await
         .map_err(|error| cannot_start(&error))?;

@@ -18,6 +18,7 @@ mod query;
 mod route;
 mod routes;
 mod serve;
+mod settings;
 mod upload;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use auth::Auth;
 pub use cairn_engine::{Engine, Settings};
 pub use cairn_runtime::workerd::Egress;
 pub use error::ServerError;
+pub use settings::{SettingError, settings_reference};
 
 use app::App;
 use bindings::Bindings;

@@ -174,3 +174,35 @@ async fn a_workflow_that_throws_exits_with_one() {
     assert_eq!(ended.stdout, "");
     has(&ended.stderr, &["failed with TypeError: no good"]);
 }
+
+#[tokio::test]
+async fn settings_that_are_none_and_limits_that_are_met() {
+    let hello = example("hello");
+    has(
+        &refused(&hello, &["--set", "limits.step=1"]).await,
+        &["no setting \"limits.step\"", "limits.steps", "Correct --set"],
+    );
+    has(
+        &refused(&hello, &["--set", "limits.steps=none"]).await,
+        &["limits.steps cannot be \"none\"", "from 1 to"],
+    );
+    let data = Scratch::new();
+    let Ended { stdout, stderr, .. } = cairn!()
+        .run_project(
+            &hello,
+            data.path(),
+            &[
+                "--set",
+                "limits.default_delay_millis=0",
+                "--set",
+                "limits.result_bytes=10",
+            ],
+        )
+        .await
+        .expect(1);
+    assert_eq!(stdout, "");
+    has(
+        &stderr,
+        &["output is too large. Maximum allowed size is 10 bytes"],
+    );
+}

@@ -30,7 +30,7 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Wor
         (WorkflowRoute::Settings, Method::GET) => settings(call),
         (WorkflowRoute::Settings, _) => Err(Failure::new(
             ApiError::NotSupported,
-            "the retention of an account is the server's setting retention_millis; set default_retention on the workflow, or change that setting",
+            "the retention of an account is the server's setting limits.retention_millis; set default_retention on the workflow, or change that setting",
         )),
         (WorkflowRoute::Concurrency, _) => Err(Failure::new(
             ApiError::NotSupported,

@@ -1,0 +1,190 @@
+//! Limits as settings: the names that errors and documents use, and what each may be.
+
+use crate::Config;
+use cairn_runtime::workerd::LARGEST_VALUE;
+use std::ops::RangeInclusive;
+
+/// One setting.
+struct Setting {
+    name: &'static str,
+    about: &'static str,
+    range: RangeInclusive<u64>,
+    slot: fn(&mut Config) -> Slot<'_>,
+}
+
+/// Where a setting's value is.
+enum Slot<'a> {
+    Word(&'a mut u32),
+    Long(&'a mut u64),
+    Size(&'a mut usize),
+}
+
+/// Why a setting was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// Not of the form `name=value`.
+    #[error("\"{0}\" is not a setting; write NAME=VALUE, such as limits.steps=25000")]
+    Form(String),
+    /// No such name.
+    #[error("there is no setting \"{name}\"; there are: {known}")]
+    Unknown {
+        /// As given.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// Not a whole number, or out of range.
+    #[error("{name} cannot be \"{value}\": it is a whole number from {least} to {most}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// As given.
+        value: String,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+}
+
+const DAY_MILLIS: u64 = 86_400_000;
+const CENTURY_MILLIS: u64 = 36_500 * DAY_MILLIS;
+/// A value must fit into one frame to a process.
+const VALUE_MAX: u64 = LARGEST_VALUE as u64;
+
+#[rustfmt::skip]
+const SETTINGS: [Setting; 15] = [
+    Setting { name: "limits.steps", about: "`step.do` calls in one instance, where its workflow does not say", range: 1..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.steps) },
+    Setting { name: "limits.retries", about: "highest `retries.limit` of a step", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.retries) },
+    Setting { name: "limits.result_bytes", about: "bytes of one step result or output", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.limits.result_bytes) },
+    Setting { name: "limits.event_bytes", about: "bytes of one event payload", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.limits.event_bytes) },
+    Setting { name: "limits.params_bytes", about: "bytes of the parameters of one instance", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.params_bytes) },
+    Setting { name: "limits.state_bytes", about: "bytes of all values one instance keeps", range: 1..=u64::MAX, slot: |config| Slot::Long(&mut config.settings.limits.state_bytes) },
+    Setting { name: "limits.wait_millis", about: "longest sleep, wait or retry delay, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.settings.limits.wait_millis) },
+    Setting { name: "limits.default_delay_millis", about: "`retries.delay` of a step that gives none, milliseconds", range: 0..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.settings.limits.default_delay_millis) },
+    Setting { name: "limits.rest_after_millis", about: "a run whose next deadline is further away leaves memory, milliseconds", range: 0..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.settings.limits.rest_after_millis) },
+    Setting { name: "limits.rest_quiet_millis", about: "… once it has been quiet for so long, milliseconds", range: 1..=DAY_MILLIS, slot: |config| Slot::Long(&mut config.settings.limits.rest_quiet_millis) },
+    Setting { name: "limits.inbox_messages", about: "events and commands an instance may leave unread", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.inbox_messages) },
+    Setting { name: "limits.instances_in_memory", about: "instances in memory at once; the others are queued", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.instances_in_memory) },
+    Setting { name: "limits.retention_millis", about: "how long finished instances are kept, where nothing else says, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.settings.retention_millis) },
+    Setting { name: "limits.json_bytes", about: "bytes of a request body", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.json_bytes) },
+    Setting { name: "limits.script_bytes", about: "bytes of an uploaded script, all modules together", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.script_bytes) },
+];
+
+impl Slot<'_> {
+    fn set(self, value: u64) -> bool {
+        match self {
+            Self::Word(slot) => u32::try_from(value).map(|value| *slot = value).is_ok(),
+            Self::Long(slot) => {
+                *slot = value;
+                true
+            }
+            Self::Size(slot) => usize::try_from(value).map(|value| *slot = value).is_ok(),
+        }
+    }
+
+    fn get(self) -> u64 {
+        match self {
+            Self::Word(slot) => u64::from(*slot),
+            Self::Long(slot) => *slot,
+            Self::Size(slot) => *slot as u64,
+        }
+    }
+}
+
+impl Config {
+    /// Takes a setting of the form `name=value`.
+    ///
+    /// # Errors
+    /// [`SettingError`], which says what there is; nothing has changed then.
+    pub fn set(&mut self, assignment: &str) -> Result<(), SettingError> {
+        let form = || SettingError::Form(assignment.into());
+        let (name, value) = assignment.split_once('=').ok_or_else(form)?;
+        let setting = SETTINGS
+            .iter()
+            .find(|setting| setting.name == name.trim())
+            .ok_or_else(|| {
+                let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+                SettingError::Unknown {
+                    name: name.trim().into(),
+                    known: known.join(", "),
+                }
+            })?;
+        let parsed = value
+            .trim()
+            .replace('_', "")
+            .parse()
+            .ok()
+            .filter(|number| setting.range.contains(number));
+        if parsed.is_some_and(|number| (setting.slot)(self).set(number)) {
+            return Ok(());
+        }
+        let (least, most) = (*setting.range.start(), *setting.range.end());
+        Err(SettingError::Value {
+            name: setting.name,
+            value: value.trim().into(),
+            least,
+            most,
+        })
+    }
+}
+
+/// All settings as a Markdown table, with their defaults.
+pub fn settings_reference() -> String {
+    let mut config = Config::new("", "");
+    let row = |setting: &Setting| {
+        let default = (setting.slot)(&mut config).get();
+        let (least, most) = (setting.range.start(), setting.range.end());
+        format!(
+            "| `{}` | {} | {default} | {least} – {most} |\n",
+            setting.name, setting.about
+        )
+    };
+    let rows: String = SETTINGS.iter().map(row).collect();
+    format!("| setting | what it limits | default | allowed |\n|---|---|---|---|\n{rows}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_setting_is_taken() {
+        let mut config = Config::new("data", "workerd");
+        config.set("limits.steps=25_000").unwrap();
+        config.set(" limits.json_bytes = 2048 ").unwrap();
+        assert_eq!((config.settings.limits.steps, config.json_bytes), (25_000, 2_048));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_changes_nothing() {
+        let mut config = Config::new("data", "workerd");
+        for wrong in [
+            "limits.steps",
+            "limits.step=1",
+            "limits.steps=0",
+            "limits.steps=many",
+            "limits.result_bytes=99999999999",
+        ] {
+            assert!(config.set(wrong).is_err(), "{wrong}");
+        }
+        let text = config.set("limits.steps=0").unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "limits.steps cannot be \"0\": it is a whole number from 1 to 1000000"
+        );
+        assert_eq!(config.settings, cairn_engine::Settings::default());
+    }
+
+    #[test]
+    fn the_document_has_all_of_them() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
+        let written = std::fs::read_to_string(path).unwrap();
+        assert!(
+            written.ends_with(&settings_reference()),
+            "docs/settings.md should end with\n\n{}",
+            settings_reference()
+        );
+    }
+}
