@@ -496,6 +496,8 @@ impl Dispatcher {
             }
         }
         let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
         for instance in touched.drain(..) {
             self.finish_turn_of(now, instance);
         }
