@@ -1,7 +1,7 @@
 //! The thread that engine and processes live on.
 //!
 //! A step is a chain of short tasks (frame, decision, commit, frame). On one thread of their own they follow each other without waking other threads and
-//! without standing behind requests; a step alone takes a third less time than on the threads that serve HTTP.
+//! without standing behind requests.
 
 use std::future::Future;
 use std::time::Duration;
