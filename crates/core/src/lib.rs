@@ -4,6 +4,7 @@
 //! entries to keep, actions to perform). The state is a fold of the journal ([`Durable::evolve`]), so an
 //! instance that is replayed from its entries is the instance that wrote them.
 
+mod cron;
 mod durable;
 mod duration;
 mod entry;
@@ -19,6 +20,7 @@ mod view;
 
 pub use durable::{BufferedEvent, Corrupt, Durable, Step, StepState};
 pub use duration::{DurationInput, InvalidDuration, parse_duration};
+pub use cron::{Cron, CronError, CronField};
 pub use entry::{Entry, EntryDecodeError, Record, Seq, StepNo};
 pub use error::ErrorInfo;
 pub use input::{
