@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
 use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, Lease, NewInstance, NewMessage,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage,
     NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
     StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
@@ -127,6 +127,15 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError> {
         self.inner.journal(instance).await
+    }
+
+    async fn journal_from(
+        &self,
+        instance: InstanceNo,
+        from: Seq,
+        max_bytes: usize,
+    ) -> Result<Option<JournalPage>, StoreError> {
+        self.inner.journal_from(instance, from, max_bytes).await
     }
 
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {

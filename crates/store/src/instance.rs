@@ -133,7 +133,12 @@ pub(crate) fn expires_at(
     match status {
         Status::Complete | Status::Terminated => Some(ended_at.plus(success_retention_millis)),
         Status::Errored => Some(ended_at.plus(error_retention_millis)),
-        Status::Queued | Status::Running | Status::Paused | Status::WaitingForPause | Status::Waiting => None,
+        Status::Queued
+        | Status::Running
+        | Status::Paused
+        | Status::WaitingForPause
+        | Status::Waiting
+        | Status::RollingBack => None,
     }
 }
 
@@ -146,6 +151,15 @@ pub struct JournalEntry {
     pub entry: Vec<u8>,
     /// The value it carries, if any.
     pub payload: Option<Payload>,
+}
+
+/// Entries of a journal, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalPage {
+    /// The entries.
+    pub entries: Vec<JournalEntry>,
+    /// The end of the whole journal: the position of its next entry.
+    pub end: Seq,
 }
 
 /// A value beside a journal entry.
@@ -259,7 +273,7 @@ pub struct InboxMessage {
 
 /// Number of instances in each status, by status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StatusCounts(pub [u64; 8]);
+pub struct StatusCounts(pub [u64; 9]);
 
 impl StatusCounts {
     /// Instances in this status.

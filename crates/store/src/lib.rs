@@ -17,7 +17,7 @@ pub use catalog::{
 };
 pub use error::{CommitError, CreateError, SendError, StoreError};
 pub use instance::{
-    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, NewInstance,
+    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
     NewMessage, NodeId, Payload, Release, Repin, StatusCounts, Trigger,
 };
 pub use memory::MemoryStore;
@@ -76,6 +76,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// The whole journal of an instance, in order. Large payloads come as [`Payload::Apart`].
     async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError>;
+
+    /// The entries of a journal from `from` on, in order: about `max_bytes` of them, but at least one while there is one. `None` when the
+    /// instance is gone. Costs what it reads, and a look at each chunk behind it.
+    async fn journal_from(
+        &self,
+        instance: InstanceNo,
+        from: Seq,
+        max_bytes: usize,
+    ) -> Result<Option<JournalPage>, StoreError>;
 
     /// The payload of an entry, kept apart or not; `None` when the instance or the payload is gone.
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError>;

@@ -328,3 +328,56 @@ pub async fn racing_commits_keep_every_journal_whole(subject: &Subject) {
         );
     }
 }
+
+pub async fn a_journal_is_read_from_any_position(subject: &Subject) {
+    let store = &*subject.store;
+    let mut held = held(store, "one").await;
+    let other = create(store, held.workflow, "other").await;
+    for size in [1, 3, 2] {
+        let payload = Bytes::from(vec![7; 100]);
+        let entries = (0..size).map(|n| (format!("{}+{n}", held.next).into_bytes(), Some(payload.clone())));
+        let commit = Commit {
+            entries: entries.collect(),
+            ..held.commit()
+        };
+        accept(store, vec![commit]).await;
+        held.next += size;
+    }
+    let whole = store.journal(held.no).await.unwrap();
+    assert_eq!(whole.len(), 7);
+    for max_bytes in [0, 1, 150, 350, 1_000_000] {
+        for from in 0..=8 {
+            let mut read = Vec::new();
+            let mut next = Seq(from);
+            loop {
+                let page = store
+                    .journal_from(held.no, next, max_bytes)
+                    .await
+                    .unwrap()
+                    .unwrap();
+                assert_eq!(page.end, Seq(7));
+                let Some(last) = page.entries.last() else { break };
+                assert!(
+                    page.entries.len() <= 3 || max_bytes >= 150,
+                    "{} entries",
+                    page.entries.len()
+                );
+                next = Seq(last.seq.0 + 1);
+                read.extend(page.entries);
+            }
+            let behind = usize::try_from(from).unwrap().min(7);
+            assert_eq!(read, whole[behind..], "from {from} by {max_bytes} bytes");
+        }
+    }
+    let page = store.journal_from(other, Seq(0), 0).await.unwrap().unwrap();
+    assert_eq!(
+        (texts(&page.entries), page.end),
+        (vec!["created".to_owned()], Seq(1))
+    );
+    assert!(store.delete_instance(held.no).await.unwrap());
+    assert_eq!(store.journal_from(held.no, Seq(0), 0).await.unwrap(), None);
+    assert_eq!(
+        store.journal_from(InstanceNo(9_999), Seq(0), 0).await.unwrap(),
+        None
+    );
+}

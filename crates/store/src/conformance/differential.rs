@@ -183,7 +183,11 @@ impl Request {
             Self::Register(until) => format!("{:?}", store.register(until).await),
             Self::Send(message) => format!("{:?}", store.send(message).await),
             Self::Inbox(instance, after) => format!("{:?}", store.inbox(instance, after).await),
-            Self::Journal(instance) => format!("{:?}", store.journal(instance).await),
+            Self::Journal(instance) => format!(
+                "{:?} {:?}",
+                store.journal(instance).await,
+                store.journal_from(instance, Seq(2), usize::MAX).await
+            ),
             Self::Payload(instance, seq) => format!("{:?}", store.payload(instance, seq).await),
             Self::Instance(workflow, id) => format!("{:?}", store.instance(workflow, &id).await),
             Self::Instances(workflow, filter) => format!("{:?}", store.instances(workflow, &filter).await),

@@ -59,7 +59,8 @@ macro_rules! conformance_tests {
                 an_old_epoch_is_fenced, another_node_is_fenced, a_wrong_position_is_fenced,
                 a_released_lease_is_fenced, a_missing_instance_is_fenced,
                 a_fenced_commit_in_the_middle_does_not_touch_the_others, an_instance_twice_in_a_batch,
-                a_restart_pins_to_new_versions, racing_commits_keep_every_journal_whole;
+                a_restart_pins_to_new_versions, racing_commits_keep_every_journal_whole,
+                a_journal_is_read_from_any_position;
             inbox: messages_come_in_order, a_full_inbox_refuses, consumed_messages_are_gone,
                 mail_makes_a_free_instance_due, mail_does_not_take_a_held_instance,
                 release_with_unread_mail_is_due_at_once, a_missing_instance_has_no_inbox, racing_senders_lose_nothing;

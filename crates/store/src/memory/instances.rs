@@ -4,8 +4,8 @@ use super::as_read;
 use crate::instance::{DUE_AT_ONCE, expires_at};
 use crate::{
     Claim, Commit, CommitError, CreateError, InboxMessage, InboxNo, InstanceFilter, InstanceNo, InstancePage,
-    InstanceRow, JournalEntry, Lease, NewInstance, NewMessage, NodeId, Repin, SendError, SortOrder,
-    StatusCounts,
+    InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage, NodeId, Repin, SendError,
+    SortOrder, StatusCounts,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
@@ -282,6 +282,28 @@ impl Instances {
                 payload: payload.as_ref().map(as_read),
             })
             .collect()
+    }
+
+    pub(super) fn journal_from(&self, no: InstanceNo, from: Seq, max_bytes: usize) -> Option<JournalPage> {
+        let journal = &self.by_no.get(&no)?.journal;
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let behind = usize::try_from(from.0).unwrap_or(usize::MAX);
+        for ((entry, payload), seq) in journal.iter().zip(0..).skip(behind) {
+            if bytes > 0 && bytes >= max_bytes {
+                break;
+            }
+            bytes += entry.len() + payload.as_ref().map_or(0, Bytes::len) + 1;
+            entries.push(JournalEntry {
+                seq: Seq(seq),
+                entry: entry.clone(),
+                payload: payload.as_ref().map(as_read),
+            });
+        }
+        Some(JournalPage {
+            entries,
+            end: Seq(journal.len() as u64),
+        })
     }
 
     pub(super) fn payload(&self, no: InstanceNo, seq: Seq) -> Option<Bytes> {

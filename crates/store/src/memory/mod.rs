@@ -7,7 +7,7 @@ mod instances;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, Lease, NewInstance, NewMessage,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage,
     NewScriptVersion, NewWorkflow, NodeId, Payload, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
     StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
@@ -127,6 +127,15 @@ impl Store for MemoryStore {
 
     async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError> {
         Ok(self.state.lock().instances.journal(instance))
+    }
+
+    async fn journal_from(
+        &self,
+        instance: InstanceNo,
+        from: Seq,
+        max_bytes: usize,
+    ) -> Result<Option<JournalPage>, StoreError> {
+        Ok(self.state.lock().instances.journal_from(instance, from, max_bytes))
     }
 
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {

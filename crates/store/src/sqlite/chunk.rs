@@ -49,6 +49,23 @@ pub(super) fn encode<'a>(
 
 /// Unpacks a chunk onto the end of `journal`, which must be where it begins.
 pub(super) fn decode(chunk: Vec<u8>, journal: &mut Vec<JournalEntry>) -> Result<(), StoreError> {
+    let begin = Seq(journal.len() as u64);
+    decode_at(chunk, begin, journal)
+}
+
+/// The position of the first entry of a chunk, unchecked.
+pub(super) fn first(chunk: &[u8]) -> Result<Seq, StoreError> {
+    let head = chunk.get(4..).ok_or_else(|| damaged("it is too short"))?;
+    let mut head = Bytes::copy_from_slice(&head[..head.len().min(10)]);
+    take_number(&mut head).map(Seq)
+}
+
+/// Unpacks a chunk that must begin at `begin` onto the end of `journal`.
+pub(super) fn decode_at(
+    chunk: Vec<u8>,
+    begin: Seq,
+    journal: &mut Vec<JournalEntry>,
+) -> Result<(), StoreError> {
     let mut rest = Bytes::from(chunk);
     if rest.len() < 4 {
         return Err(damaged("it is too short"));
@@ -58,7 +75,7 @@ pub(super) fn decode(chunk: Vec<u8>, journal: &mut Vec<JournalEntry>) -> Result<
         return Err(damaged("its checksum does not match"));
     }
     let first = take_number(&mut rest)?;
-    if first != journal.len() as u64 {
+    if first != begin.0 {
         return Err(damaged("it does not begin where the chunk before it ends"));
     }
     let count = take_number(&mut rest)?;

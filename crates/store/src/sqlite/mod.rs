@@ -20,7 +20,7 @@ mod writer;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, Lease, NewInstance, NewMessage,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage,
     NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
     StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
@@ -266,6 +266,20 @@ impl Store for SqliteStore {
     async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError> {
         self.read(move |connection| snapshot(connection, |connection| read::journal(connection, instance)))
             .await
+    }
+
+    async fn journal_from(
+        &self,
+        instance: InstanceNo,
+        from: Seq,
+        max_bytes: usize,
+    ) -> Result<Option<JournalPage>, StoreError> {
+        self.read(move |connection| {
+            snapshot(connection, |connection| {
+                read::journal_from(connection, instance, (from, max_bytes))
+            })
+        })
+        .await
     }
 
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {

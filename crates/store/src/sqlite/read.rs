@@ -2,12 +2,14 @@
 
 use super::chunk;
 use crate::{
-    InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, Payload, StatusCounts, StoreError, Trigger,
+    InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Payload, StatusCounts,
+    StoreError, Trigger,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::VecDeque;
 
 /// The columns [`instance_row`] reads, of `instance i JOIN pin p`.
 macro_rules! instance_columns {
@@ -160,9 +162,83 @@ pub(super) fn journal(
     Ok(journal)
 }
 
+/// Entries from a position on. To be called on one state of the database.
+pub(super) fn journal_from(
+    connection: &Connection,
+    instance: InstanceNo,
+    (from, max_bytes): (Seq, usize),
+) -> Result<Option<JournalPage>, StoreError> {
+    let Some((head, length)) = head(connection, instance)? else {
+        return Ok(None);
+    };
+    let mut entries = Vec::new();
+    if from.0 < length {
+        let read = tail(connection, (instance, head), (from, max_bytes), &mut entries);
+        read.map_err(|error| match error {
+            StoreError::Corrupt(why) => {
+                StoreError::Corrupt(format!("journal of instance {}: {why}", instance.0))
+            }
+            other => other,
+        })?;
+        entries.retain(|entry: &JournalEntry| entry.seq >= from);
+    }
+    Ok(Some(JournalPage {
+        entries,
+        end: Seq(length),
+    }))
+}
+
+/// The chunks from the one that holds `from` on, as many as fit: those behind them are looked at and dropped.
+fn tail(
+    connection: &Connection,
+    (instance, head): (InstanceNo, i64),
+    (from, max_bytes): (Seq, usize),
+    entries: &mut Vec<JournalEntry>,
+) -> Result<(), StoreError> {
+    let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
+    let mut bytes = 0;
+    walk(connection, instance, head, |chunk| {
+        let begins_before = chunk::first(&chunk)? <= from;
+        bytes += chunk.len();
+        kept.push_front(chunk);
+        while bytes > max_bytes && kept.len() > 1 {
+            bytes -= kept.pop_back().map_or(0, |dropped| dropped.len());
+        }
+        Ok(if begins_before { Walk::Stop } else { Walk::On })
+    })?;
+    for chunk in kept {
+        let begin = match entries.last() {
+            Some(last) => Seq(last.seq.0 + 1),
+            None => chunk::first(&chunk)?,
+        };
+        chunk::decode_at(chunk, begin, entries)?;
+    }
+    Ok(())
+}
+
+/// Whether to go on to the chunk before.
+enum Walk {
+    On,
+    Stop,
+}
+
 /// The chunks of a journal, newest first.
 fn chunks(connection: &Connection, instance: InstanceNo, head: i64) -> Result<Vec<Vec<u8>>, StoreError> {
     let mut chunks = Vec::new();
+    walk(connection, instance, head, |chunk| {
+        chunks.push(chunk);
+        Ok(Walk::On)
+    })?;
+    Ok(chunks)
+}
+
+/// Visits the chunks of a journal, newest first.
+fn walk(
+    connection: &Connection,
+    instance: InstanceNo,
+    head: i64,
+    mut visit: impl FnMut(Vec<u8>) -> Result<Walk, StoreError>,
+) -> Result<(), StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT instance, prev, chunk FROM journal WHERE no = ?1")?;
     let mut next = Some(head);
@@ -177,10 +253,12 @@ fn chunks(connection: &Connection, instance: InstanceNo, head: i64) -> Result<Ve
         if owner != instance.0 || prev.is_some_and(|prev| prev >= no) {
             return Err(StoreError::Corrupt(format!("chunk {no} is not one of its own")));
         }
-        chunks.push(chunk);
-        next = prev;
+        next = match visit(chunk)? {
+            Walk::On => prev,
+            Walk::Stop => None,
+        };
     }
-    Ok(chunks)
+    Ok(())
 }
 
 /// A payload, wherever it is kept. To be called on one state of the database.
@@ -199,9 +277,8 @@ pub(super) fn payload(
     if let Some(bytes) = apart {
         return Ok(Some(Bytes::from(bytes)));
     }
-    let entry = journal(connection, instance)?
-        .into_iter()
-        .find(|entry| entry.seq == seq);
+    let entry = journal_from(connection, instance, (seq, 0))?
+        .and_then(|page| page.entries.into_iter().find(|entry| entry.seq == seq));
     match entry.and_then(|entry| entry.payload) {
         None => Ok(None),
         Some(Payload::Inline(bytes)) => Ok(Some(bytes)),
