@@ -213,6 +213,7 @@ impl Engine {
             class_name: put.class_name,
             at: self.shared.clock.now(),
             settings,
+            schedules: put.settings.schedules,
         };
         Ok(self.shared.store.put_workflow(workflow).await?)
     }
@@ -292,6 +293,7 @@ impl Engine {
         for instance in held.ok_or_else(|| EngineError::WorkflowNotFound(name.into()))? {
             self.shared.signal(Signal::Deleted(instance));
         }
+        self.shared.followers.call_all();
         Ok(())
     }
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
 use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage,
-    NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
-    StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
+    NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow,
+    WorkflowVersionRow,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -235,6 +236,14 @@ impl<S: Store> Store for Faulty<S> {
         name: &str,
     ) -> Result<Option<Vec<InstanceNo>>, StoreError> {
         self.inner.delete_workflow(account, name).await
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.inner.schedules().await
+    }
+
+    async fn schedule_done(&self, workflow: i64, cron: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.inner.schedule_done(workflow, cron, until).await
     }
 
     async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {

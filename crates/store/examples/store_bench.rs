@@ -50,6 +50,7 @@ async fn main() {
             class_name: "C".to_owned(),
             at: NOW,
             settings: String::new(),
+            schedules: Vec::new(),
         })
         .await
         .unwrap()

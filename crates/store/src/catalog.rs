@@ -80,6 +80,23 @@ pub struct NewWorkflow {
     pub at: Timestamp,
     /// Limits, retention, concurrency, schedules: as JSON text, read by the engine.
     pub settings: String,
+    /// Its schedules: cron expressions, read by the engine.
+    pub schedules: Vec<String>,
+}
+
+/// A schedule of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleRow {
+    /// The workflow's number.
+    pub workflow: i64,
+    /// The workflow's account.
+    pub account: String,
+    /// The workflow's name.
+    pub workflow_name: String,
+    /// The expression.
+    pub cron: String,
+    /// Firings up to and including this time are dealt with.
+    pub done_until: Timestamp,
 }
 
 /// A workflow.

@@ -12,8 +12,8 @@ mod page;
 pub mod sqlite;
 
 pub use catalog::{
-    DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, WorkflowRow,
-    WorkflowVersionRow,
+    DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
+    WorkflowRow, WorkflowVersionRow,
 };
 pub use error::{CommitError, CreateError, SendError, StoreError};
 pub use instance::{
@@ -134,7 +134,8 @@ pub trait Store: Send + Sync + 'static {
     /// The code of a version.
     async fn script_modules(&self, version: &str) -> Result<Option<ScriptModules>, StoreError>;
 
-    /// Creates or changes a workflow; every call makes a new version of it.
+    /// Creates or changes a workflow; every call makes a new version of it. A schedule that it had before goes on where it is, a new one
+    /// begins at [`NewWorkflow::at`], one that is not named any more is gone.
     async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError>;
 
     /// A workflow.
@@ -165,6 +166,14 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a workflow and all its instances; the instances that were held, so that holders can stop. `None` when there is no such workflow.
     async fn delete_workflow(&self, account: &str, name: &str)
     -> Result<Option<Vec<InstanceNo>>, StoreError>;
+
+    // Schedules.
+
+    /// The schedules of all workflows, by workflow and expression.
+    async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError>;
+
+    /// Keeps that the firings of a schedule up to and including `until` are dealt with; never goes back. A schedule that is gone stays gone.
+    async fn schedule_done(&self, workflow: i64, cron: &str, until: Timestamp) -> Result<(), StoreError>;
 
     // Settings of the installation.
 

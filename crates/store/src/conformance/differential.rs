@@ -93,6 +93,8 @@ enum Request {
     Workflows(Option<String>, WorkflowPage),
     WorkflowVersions(i64, WorkflowPage),
     DeleteWorkflow(String),
+    Schedules,
+    ScheduleDone(i64, String, Timestamp),
     PutSetting(String, String),
     Setting(String),
 }
@@ -219,6 +221,10 @@ impl Request {
                 format!("{:?}", store.workflow_versions(workflow, page).await)
             }
             Self::DeleteWorkflow(name) => format!("{:?}", store.delete_workflow("a", &name).await),
+            Self::Schedules => format!("{:?}", store.schedules().await),
+            Self::ScheduleDone(workflow, cron, until) => {
+                format!("{:?}", store.schedule_done(workflow, &cron, until).await)
+            }
             Self::PutSetting(key, value) => format!("{:?}", store.put_setting(&key, &value).await),
             Self::Setting(key) => format!("{:?}", store.setting(&key).await),
         }
@@ -394,9 +400,10 @@ impl World {
             limit: self.random.below(5) as usize,
         };
         let (script, version) = (self.random.pick(&["s", "t"]), self.random.below(12).to_string());
-        match self.random.below(11) {
+        match self.random.below(13) {
             0..3 => Request::PutWorkflow(NewWorkflow {
                 at: self.now,
+                schedules: self.random.maybe("a".to_owned()).into_iter().collect(),
                 ..new_workflow(&self.name(), &version)
             }),
             3 => Request::DeleteWorkflow(self.name()),
@@ -413,6 +420,8 @@ impl World {
             }),
             8 => Request::Deploy(script.to_owned(), version),
             9 => Request::PutSetting(script.to_owned(), version),
+            10 => Request::Schedules,
+            11 => Request::ScheduleDone(self.workflow(), "a".to_owned(), self.now),
             _ => self
                 .random
                 .pick(&[Request::Script as fn(String) -> Request, Request::Setting])(
@@ -442,7 +451,11 @@ impl World {
             offset: 0,
             limit: 1_000,
         };
-        let mut requests = vec![Request::NextDue, Request::Workflows(None, page)];
+        let mut requests = vec![
+            Request::NextDue,
+            Request::Workflows(None, page),
+            Request::Schedules,
+        ];
         for workflow in 1..100 {
             requests.push(Request::Instances(workflow, all.clone()));
             requests.push(Request::Counts(workflow));

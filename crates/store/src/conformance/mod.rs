@@ -13,10 +13,11 @@ pub mod inbox;
 pub mod lease;
 pub mod list;
 pub mod remove;
+pub mod schedule;
 
 use crate::{
     Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewInstance, NewMessage,
-    NewScriptVersion, NewWorkflow, NodeId, Release, Store, Trigger,
+    NewScriptVersion, NewWorkflow, NodeId, Release, ScheduleRow, Store, Trigger,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
@@ -79,6 +80,8 @@ macro_rules! conformance_tests {
             catalog: script_versions_are_numbered, a_script_version_id_is_used_once, only_versions_of_the_script_are_deployed,
                 modules_come_back_as_given, scripts_are_found_by_name_in_all_accounts, a_put_makes_a_version,
                 workflows_are_listed_and_searched, a_deployed_workflow_needs_all_its_parts, accounts_are_apart, settings_are_kept;
+            schedule: a_new_schedule_begins_when_it_is_put, a_schedule_goes_on_never_back, a_put_keeps_the_schedules_it_names,
+                schedules_go_with_their_workflow;
         }
     };
     (@modules $make:expr; $($module:ident: $($promise:ident),+ $(,)?;)+) => {
@@ -121,6 +124,7 @@ pub fn new_workflow(name: &str, version: &str) -> NewWorkflow {
         class_name: "Class".to_owned(),
         at: START,
         settings: format!("{{\"v\":{version}}}"),
+        schedules: Vec::new(),
     }
 }
 

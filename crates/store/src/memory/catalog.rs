@@ -1,8 +1,8 @@
 //! Scripts, workflows and versions in memory.
 
 use crate::{
-    DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, StoreError,
-    WorkflowPage, WorkflowRow, WorkflowVersionRow,
+    DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
+    StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use cairn_core::Timestamp;
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ struct Script {
 struct Workflow {
     row: WorkflowRow,
     versions: Vec<WorkflowVersionRow>,
+    /// Expressions, with the time until which their firings are dealt with.
+    schedules: BTreeMap<String, Timestamp>,
 }
 
 impl Catalog {
@@ -135,7 +137,12 @@ impl Catalog {
                 settings: String::new(),
             },
             versions: Vec::new(),
+            schedules: BTreeMap::new(),
         });
+        workflow.schedules.retain(|cron, _| new.schedules.contains(cron));
+        for cron in new.schedules {
+            workflow.schedules.entry(cron).or_insert(new.at);
+        }
         workflow.versions.push(WorkflowVersionRow {
             id: new.version.clone(),
             workflow_id: workflow.row.id.clone(),
@@ -208,6 +215,29 @@ impl Catalog {
             cut(workflow.versions.iter().rev(), page),
             workflow.versions.len() as u64,
         )
+    }
+
+    pub(super) fn schedules(&self) -> Vec<ScheduleRow> {
+        let rows = self
+            .workflows
+            .values()
+            .flat_map(|Workflow { row, schedules, .. }| {
+                schedules.iter().map(|(cron, done_until)| ScheduleRow {
+                    workflow: row.no,
+                    account: row.account.clone(),
+                    workflow_name: row.name.clone(),
+                    cron: cron.clone(),
+                    done_until: *done_until,
+                })
+            });
+        rows.collect()
+    }
+
+    pub(super) fn schedule_done(&mut self, workflow: i64, cron: &str, until: Timestamp) {
+        let workflow = self.workflows.get_mut(&workflow);
+        if let Some(done_until) = workflow.and_then(|workflow| workflow.schedules.get_mut(cron)) {
+            *done_until = until.max(*done_until);
+        }
     }
 
     /// Removes a workflow; its number.

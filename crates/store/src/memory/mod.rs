@@ -7,9 +7,10 @@ mod instances;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage,
-    NewScriptVersion, NewWorkflow, NodeId, Payload, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
-    StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
+    NewMessage, NewScriptVersion, NewWorkflow, NodeId, Payload, ScheduleRow, ScriptModules, ScriptRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow,
+    WorkflowVersionRow,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -135,7 +136,11 @@ impl Store for MemoryStore {
         from: Seq,
         max_bytes: usize,
     ) -> Result<Option<JournalPage>, StoreError> {
-        Ok(self.state.lock().instances.journal_from(instance, from, max_bytes))
+        Ok(self
+            .state
+            .lock()
+            .instances
+            .journal_from(instance, from, max_bytes))
     }
 
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {
@@ -237,6 +242,15 @@ impl Store for MemoryStore {
         let mut state = self.state.lock();
         let removed = state.catalog.delete_workflow(account, name);
         Ok(removed.map(|workflow| state.instances.delete_all(workflow)))
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
+        Ok(self.state.lock().catalog.schedules())
+    }
+
+    async fn schedule_done(&self, workflow: i64, cron: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.state.lock().catalog.schedule_done(workflow, cron, until);
+        Ok(())
     }
 
     async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {

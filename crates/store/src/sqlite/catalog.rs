@@ -1,6 +1,7 @@
 //! Scripts, workflows, their versions, and settings.
 
 use super::read::{limit, timestamp};
+use super::schedule;
 use super::transaction::Transaction;
 use crate::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, StoreError,
@@ -212,6 +213,7 @@ pub(super) fn put_workflow(
             "INSERT INTO workflow_version (workflow, id, class_name, created_at, settings) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![row.no, new.version, new.class_name, new.at.0, new.settings])?;
+    schedule::put(transaction, row.no, new)?;
     Ok(row)
 }
 

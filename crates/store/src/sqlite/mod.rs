@@ -14,15 +14,17 @@ mod open;
 mod read;
 mod readers;
 mod remove;
+mod schedule;
 mod schema;
 mod transaction;
 mod writer;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage,
-    NewScriptVersion, NewWorkflow, NodeId, ScriptModules, ScriptRow, ScriptVersionRow, SendError,
-    StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
+    NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow,
+    WorkflowVersionRow,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -427,6 +429,16 @@ impl Store for SqliteStore {
     ) -> Result<Option<Vec<InstanceNo>>, StoreError> {
         let (account, name) = (account.to_owned(), name.to_owned());
         self.write(move |transaction| remove::delete_workflow(transaction, &account, &name))
+            .await
+    }
+
+    async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.read(schedule::all).await
+    }
+
+    async fn schedule_done(&self, workflow: i64, cron: &str, until: Timestamp) -> Result<(), StoreError> {
+        let cron = cron.to_owned();
+        self.write(move |transaction| schedule::done(transaction, (workflow, &cron), until))
             .await
     }
 

@@ -1,6 +1,7 @@
 //! What goes: deleted and expired instances, removed workflows.
 
 use super::read::{self, status};
+use super::schedule;
 use super::transaction::Transaction;
 use crate::{InstanceNo, StoreError};
 use cairn_core::{Status, Timestamp};
@@ -81,6 +82,7 @@ pub(super) fn delete_workflow(
     connection
         .prepare_cached("DELETE FROM status_count WHERE workflow = ?1")?
         .execute([workflow])?;
+    schedule::remove(transaction, workflow)?;
     transaction.doom(workflow)?;
     Ok(Some(held))
 }
