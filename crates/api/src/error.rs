@@ -47,6 +47,8 @@ pub enum ApiError {
     CannotTerminate,
     /// The instance is not paused. The number is Cairn's own.
     CannotResume,
+    /// Restart from a step that was not reached.
+    CannotRestart,
     /// An instance with this id exists.
     InstanceExists,
     /// The id stands twice in one batch.
@@ -61,7 +63,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
@@ -83,6 +85,7 @@ impl ApiError {
         Self::StepNotFound,
         Self::CannotTerminate,
         Self::CannotResume,
+        Self::CannotRestart,
         Self::InstanceExists,
         Self::DuplicateInBatch,
         Self::InboxFull,
@@ -118,6 +121,7 @@ impl ApiError {
             Self::StepNotFound => (10490, 404, Some("workflows.api.error.instance.step_not_found")),
             Self::CannotTerminate => (10401, 409, Some("workflows.api.error.instance.cannot_terminate")),
             Self::CannotResume => (10491, 409, Some("workflows.api.error.instance.cannot_resume")),
+            Self::CannotRestart => (10495, 409, Some("workflows.api.error.instance.cannot_restart")),
             // 400 is what the one public client test expects (behaviour §1.4).
             Self::InstanceExists => (10405, 400, Some("workflows.api.error.instance.already_exists")),
             Self::DuplicateInBatch => (

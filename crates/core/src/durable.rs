@@ -1,6 +1,9 @@
 //! The durable state of an instance: the fold of its journal.
 
-use crate::{Entry, ErrorInfo, Outcome, Record, Seq, Status, StepConfig, StepKey, StepNo, Timestamp};
+use crate::{
+    Entry, ErrorInfo, Outcome, Record, Rollback, RollbackState, Seq, Status, StepConfig, StepKey, StepKind,
+    StepNo, Timestamp,
+};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// An entry that cannot follow those before it: the journal is damaged.
@@ -30,6 +33,7 @@ pub struct Durable {
     pub(crate) dos: u32,
     pub(crate) events: BTreeMap<String, VecDeque<BufferedEvent>>,
     pub(crate) paused_at: Option<Timestamp>,
+    pub(crate) rollback: Option<Rollback>,
     by_key: BTreeMap<StepKey, StepNo>,
 }
 
@@ -40,6 +44,10 @@ pub struct Step {
     pub key: StepKey,
     /// Configuration of a `step.do`, when it is not the default.
     pub config: Option<StepConfig>,
+    /// Configuration of its rollback handler, when it has one.
+    pub rollback: Option<StepConfig>,
+    /// Bytes of the value it ended with.
+    pub bytes: u64,
     /// Where it stands.
     pub state: StepState,
 }
@@ -88,6 +96,8 @@ pub struct BufferedEvent {
     pub seq: Seq,
     /// When it came.
     pub at: Timestamp,
+    /// Size of the payload.
+    pub bytes: u64,
 }
 
 impl Durable {
@@ -115,6 +125,7 @@ impl Durable {
             dos: 0,
             events: BTreeMap::new(),
             paused_at: None,
+            rollback: None,
             by_key: BTreeMap::new(),
         }
     }
@@ -157,9 +168,7 @@ impl Durable {
     /// # Errors
     /// [`Corrupt`] when it cannot follow; the state is then undefined and must be dropped.
     pub fn evolve(&mut self, entry: &Entry) -> Result<(), Corrupt> {
-        if self.status.is_final() && entry.record != Record::Restarted {
-            return Err(Corrupt("something follows the end"));
-        }
+        self.check_order(&entry.record)?;
         let at = entry.at;
         match &entry.record {
             Record::Created => return Err(Corrupt("created twice")),
@@ -167,11 +176,10 @@ impl Durable {
                 self.status = Status::Running;
                 self.started_at.get_or_insert(at);
             }
-            Record::StepStarted { config, .. } => {
+            Record::StepStarted { .. } => {
                 self.dos += 1;
                 self.start_step(
                     &entry.record,
-                    config.clone(),
                     StepState::Executing {
                         attempt: 1,
                         since: at,
@@ -179,7 +187,7 @@ impl Durable {
                 )?;
             }
             Record::SleepStarted { until, .. } => {
-                self.start_step(&entry.record, None, StepState::Sleeping { until: *until })?;
+                self.start_step(&entry.record, StepState::Sleeping { until: *until })?;
             }
             Record::WaitStarted {
                 event_type,
@@ -192,7 +200,7 @@ impl Durable {
                     deadline: *deadline,
                     timeout_millis: *timeout_millis,
                 };
-                self.start_step(&entry.record, None, state)?;
+                self.start_step(&entry.record, state)?;
             }
             Record::AttemptStarted { .. }
             | Record::AttemptFailed { .. }
@@ -206,6 +214,7 @@ impl Durable {
                 let event = BufferedEvent {
                     seq: self.next_seq,
                     at,
+                    bytes: *bytes,
                 };
                 self.events
                     .entry(event_type.clone())
@@ -222,10 +231,76 @@ impl Durable {
             Record::Resumed { shift_millis } => self.resume(*shift_millis)?,
             Record::Terminated => self.end(Status::Terminated, at),
             Record::Restarted => *self = Self::fresh(self.created_at, self.next_seq),
+            Record::RestartedFrom { step } => self.restart_from(*step)?,
+            Record::RollbackStarted { error } => {
+                self.status = Status::RollingBack;
+                self.rollback = Some(Rollback::begin(error.clone(), self.steps_to_roll_back()));
+            }
+            Record::RollbackAttemptStarted { .. }
+            | Record::RollbackAttemptFailed { .. }
+            | Record::RollbackStepCompleted { .. }
+            | Record::RollbackStepFailed { .. }
+            | Record::RollbackEnded { .. } => match &mut self.rollback {
+                Some(rollback) => rollback.evolve(&entry.record, at)?,
+                None => return Err(Corrupt("a rollback goes on that has not begun")),
+            },
             Record::Completed => self.end(Status::Complete, at),
             Record::Errored { .. } => self.end(Status::Errored, at),
         }
         self.next_seq.0 += 1;
+        Ok(())
+    }
+
+    /// What may follow the end, and a rollback.
+    fn check_order(&self, record: &Record) -> Result<(), Corrupt> {
+        let restarts = matches!(record, Record::Restarted | Record::RestartedFrom { .. });
+        if self.status.is_final() && !restarts {
+            return Err(Corrupt("something follows the end"));
+        }
+        let Some(rollback) = self.rollback.as_ref().filter(|_| !restarts) else {
+            return Ok(());
+        };
+        match record {
+            Record::RollbackAttemptStarted { .. }
+            | Record::RollbackAttemptFailed { .. }
+            | Record::RollbackStepCompleted { .. }
+            | Record::RollbackStepFailed { .. }
+            | Record::RollbackEnded { .. }
+            | Record::EventReceived { .. }
+            | Record::Terminated => Ok(()),
+            Record::Errored { .. } if rollback.state == RollbackState::Ended => Ok(()),
+            _ => Err(Corrupt("something happens in a rollback that cannot")),
+        }
+    }
+
+    /// The steps that have a rollback handler, oldest first.
+    pub(crate) fn steps_to_roll_back(&self) -> Vec<StepNo> {
+        let numbered = self.steps.iter().zip(0..);
+        numbered
+            .filter(|(step, _)| step.rollback.is_some())
+            .map(|(_, number)| StepNo(number))
+            .collect()
+    }
+
+    /// Keeps what started before a step.
+    fn restart_from(&mut self, step: StepNo) -> Result<(), Corrupt> {
+        if step.0 as usize >= self.steps.len() {
+            return Err(Corrupt("restarted from a step that has not started"));
+        }
+        let mut kept = Self::fresh(self.created_at, self.next_seq);
+        kept.started_at = self.started_at;
+        self.steps.truncate(step.0 as usize);
+        for (known, number) in self.steps.drain(..).zip(0..) {
+            let number = StepNo(number);
+            kept.by_key.insert(known.key.clone(), number);
+            kept.dos += u32::from(known.key.kind == StepKind::Do);
+            kept.state_bytes += known.bytes;
+            if !matches!(known.state, StepState::Ended(_)) {
+                kept.open.insert(number);
+            }
+            kept.steps.push(known);
+        }
+        *self = kept;
         Ok(())
     }
 
@@ -234,12 +309,11 @@ impl Durable {
         self.ended_at = Some(at);
     }
 
-    fn start_step(
-        &mut self,
-        record: &Record,
-        config: Option<StepConfig>,
-        state: StepState,
-    ) -> Result<(), Corrupt> {
+    fn start_step(&mut self, record: &Record, state: StepState) -> Result<(), Corrupt> {
+        let (config, rollback) = match record {
+            Record::StepStarted { config, rollback, .. } => (config.clone(), rollback.clone()),
+            _ => (None, None),
+        };
         let (step, kind, name, count) = record.started_step().ok_or(Corrupt("no step starts here"))?;
         if step.0 as usize != self.steps.len() {
             return Err(Corrupt("steps are not numbered in order"));
@@ -253,11 +327,18 @@ impl Durable {
             return Err(Corrupt("a step has started twice"));
         }
         self.open.insert(step);
-        self.steps.push(Step { key, config, state });
+        self.steps.push(Step {
+            key,
+            config,
+            rollback,
+            bytes: 0,
+            state,
+        });
         Ok(())
     }
 
     fn evolve_step(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        let bytes = self.bytes_kept_by(&entry.record);
         let (step, next) = self.next_state(entry)?;
         if matches!(next, StepState::Ended(_)) {
             self.open.remove(&step);
@@ -266,10 +347,27 @@ impl Durable {
             self.state_bytes += bytes;
         }
         match self.steps.get_mut(step.0 as usize) {
-            Some(known) => known.state = next,
+            Some(known) => {
+                known.state = next;
+                known.bytes = bytes;
+            }
             None => return Err(Corrupt("an entry names a step that has not started")),
         }
         Ok(())
+    }
+
+    /// Size of the value that a step ends with.
+    fn bytes_kept_by(&self, record: &Record) -> u64 {
+        match record {
+            Record::StepCompleted { bytes, .. } => *bytes,
+            Record::WaitCompleted { event, .. } => {
+                let mut oldest = self.events.values().filter_map(VecDeque::front);
+                oldest
+                    .find(|buffered| buffered.seq == *event)
+                    .map_or(0, |event| event.bytes)
+            }
+            _ => 0,
+        }
     }
 
     /// Every legal transition of a step; all others are damage.

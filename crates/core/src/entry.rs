@@ -51,6 +51,9 @@ pub enum Record {
         /// Resolved configuration; none for the defaults.
         #[n(3)]
         config: Option<StepConfig>,
+        /// Resolved configuration of its rollback handler, when it has one.
+        #[n(4)]
+        rollback: Option<StepConfig>,
     },
     /// Attempt 2 or later starts.
     #[n(3)]
@@ -214,6 +217,70 @@ pub enum Record {
         #[n(0)]
         error: ErrorInfo,
     },
+    /// What the steps have done is undone, newest first; the end follows.
+    #[n(23)]
+    RollbackStarted {
+        /// What `run()` threw, and ends the instance with; none when it was terminated.
+        #[n(0)]
+        error: Option<ErrorInfo>,
+    },
+    /// The rollback handler of a step is called.
+    #[n(24)]
+    RollbackAttemptStarted {
+        /// The step.
+        #[n(0)]
+        step: StepNo,
+        /// From 1.
+        #[n(1)]
+        attempt: u32,
+    },
+    /// The rollback handler of a step threw.
+    #[n(25)]
+    RollbackAttemptFailed {
+        /// The step.
+        #[n(0)]
+        step: StepNo,
+        /// From 1.
+        #[n(1)]
+        attempt: u32,
+        /// Why.
+        #[n(2)]
+        error: ErrorInfo,
+        /// When it is called again; none when it is given up.
+        #[n(3)]
+        retry_at: Option<Timestamp>,
+    },
+    /// A step is rolled back.
+    #[n(26)]
+    RollbackStepCompleted {
+        /// The step.
+        #[n(0)]
+        step: StepNo,
+    },
+    /// A step cannot be rolled back; those before it are not tried.
+    #[n(27)]
+    RollbackStepFailed {
+        /// The step.
+        #[n(0)]
+        step: StepNo,
+        /// Why.
+        #[n(1)]
+        error: ErrorInfo,
+    },
+    /// The rollback is over; the end of the instance is the next entry.
+    #[n(28)]
+    RollbackEnded {
+        /// What it failed with.
+        #[n(0)]
+        error: Option<ErrorInfo>,
+    },
+    /// Begun again: this step and all that started after it do not count, nor do events.
+    #[n(29)]
+    RestartedFrom {
+        /// The first step that does not count.
+        #[n(0)]
+        step: StepNo,
+    },
 }
 
 impl Record {
@@ -239,7 +306,14 @@ impl Record {
             | Self::PauseCancelled
             | Self::Terminated
             | Self::Restarted
-            | Self::Errored { .. } => false,
+            | Self::Errored { .. }
+            | Self::RollbackStarted { .. }
+            | Self::RollbackAttemptStarted { .. }
+            | Self::RollbackAttemptFailed { .. }
+            | Self::RollbackStepCompleted { .. }
+            | Self::RollbackStepFailed { .. }
+            | Self::RollbackEnded { .. }
+            | Self::RestartedFrom { .. } => false,
         }
     }
 

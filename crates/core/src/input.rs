@@ -3,7 +3,7 @@
 //! Values (parameters, results, payloads) never pass through here: an input says how large its value is, the entry
 //! that carries it is marked by [`Record::carries_value`](crate::Record::carries_value), and the caller keeps the two together.
 
-use crate::{ConfigInput, DurationInput, Entry, ErrorInfo, Seq, StepKey, Timestamp};
+use crate::{ConfigInput, DurationInput, Entry, ErrorInfo, Seq, StepKey, StepNo, Timestamp};
 
 /// Number of a step call within one run, given by the run, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,6 +34,10 @@ pub enum Input {
     },
     /// `run()` threw.
     Raised(Raised),
+    /// A run that was started for its rollback handlers has them.
+    Rebuilt,
+    /// A rollback handler returned, threw, or is not there.
+    RolledBack(RollbackReport),
     /// The run is gone with its process.
     RunLost,
     /// All that came in together has been handled, or a deadline may have passed.
@@ -64,6 +68,8 @@ pub enum CallRequest {
         config: Result<ConfigInput, crate::InvalidConfig>,
         /// Whether attempt 1 is executing already.
         callback: Callback,
+        /// The configuration of its rollback handler, when it has one.
+        rollback: Option<Result<ConfigInput, crate::InvalidConfig>>,
     },
     /// `step.sleep`
     Sleep {
@@ -116,6 +122,44 @@ pub struct Raised {
     pub error: ErrorInfo,
     /// The step whose failure it is, when the error came from a step and was not handled.
     pub from_call: Option<CallId>,
+    /// Whose error it is.
+    pub origin: Origin,
+}
+
+/// Where the error that ended `run()` came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// User code: what its steps have done is rolled back.
+    Thrown,
+    /// A value that cannot be kept: nothing is rolled back (behaviour §3.5).
+    Fatal,
+}
+
+/// What became of a call of a rollback handler.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RollbackReport {
+    /// Of which step.
+    pub step: StepNo,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// How it went.
+    pub result: RollbackResult,
+}
+
+/// How a call of a rollback handler went.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RollbackResult {
+    /// It returned.
+    Returned,
+    /// It threw.
+    Threw {
+        /// What.
+        error: ErrorInfo,
+        /// As in [`FailedAttempt::dynamic_delay`].
+        dynamic_delay: Option<Result<u64, ErrorInfo>>,
+    },
+    /// User code did not register it again.
+    Missing,
 }
 
 /// What clients ask for, by way of the inbox.
@@ -133,13 +177,31 @@ pub enum Command {
     /// Go on after a pause.
     Resume,
     /// End now.
-    Terminate,
+    Terminate(Undo),
     /// Begin again.
-    Restart,
+    Restart(RestartFrom),
+}
+
+/// Whether a termination rolls back first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undo {
+    /// It ends at once.
+    Nothing,
+    /// The rollback handlers are called first.
+    Steps,
+}
+
+/// Where a restart begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestartFrom {
+    /// At the beginning.
+    Beginning,
+    /// At this step: what started before it is kept.
+    Step(StepKey),
 }
 
 /// A command that the state of the instance does not allow. Nothing has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// Terminate on a finished instance (behaviour §2).
     #[error("(instance.cannot_terminate) Cannot terminate instance since its on a finite state")]
@@ -147,6 +209,9 @@ pub enum Rejected {
     /// Resume on an instance that is not paused.
     #[error("(instance.cannot_resume) Cannot resume instance with status \"{0}\"")]
     CannotResume(&'static str),
+    /// Restart from a step that the instance has not reached.
+    #[error("(instance.cannot_restart) Step \"{0}\" not found in execution history")]
+    CannotRestart(String),
     /// The payload is larger than the limit `event_bytes`.
     #[error("(body) the event payload has {bytes} bytes; the limit is {limit} (setting limits.event_bytes)")]
     EventTooLarge {
@@ -182,6 +247,8 @@ pub enum Action {
     StartRun {
         /// Whether some of them are as new as the entries of this holding.
         outcomes: Outcomes,
+        /// What for.
+        purpose: Purpose,
     },
     /// Stop the run; what it still reports is void.
     StopRun,
@@ -191,6 +258,15 @@ pub enum Action {
         call: CallId,
         /// The attempt.
         attempt: u32,
+    },
+    /// Let the run call the rollback handler of a step.
+    RunRollback {
+        /// The step.
+        step: StepNo,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// Why the instance is rolled back.
+        error: ErrorInfo,
     },
     /// Tell the run that the result it reported for a call is durable.
     Confirm {
@@ -221,11 +297,14 @@ impl Action {
         match self {
             Self::Confirm { .. }
             | Self::Settle { .. }
+            | Self::RunRollback { .. }
             | Self::StartRun {
                 outcomes: Outcomes::New,
+                ..
             } => true,
             Self::StartRun {
                 outcomes: Outcomes::Old,
+                ..
             }
             | Self::StopRun
             | Self::RunAttempt { .. }
@@ -234,6 +313,15 @@ impl Action {
             | Self::Release { .. } => false,
         }
     }
+}
+
+/// What a run is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To go on.
+    Progress,
+    /// To have its rollback handlers: it sees recorded outcomes only and starts nothing.
+    Rollback,
 }
 
 /// What the history of a run that starts shows.

@@ -9,23 +9,26 @@ mod durable;
 mod duration;
 mod entry;
 mod error;
+mod events;
 mod input;
 mod instance;
 mod limits;
 mod names;
 mod retry;
+mod rollback;
 mod step;
 mod time;
 mod view;
 
+pub use cron::{Cron, CronError, CronField};
 pub use durable::{BufferedEvent, Corrupt, Durable, Step, StepState};
 pub use duration::{DurationInput, InvalidDuration, parse_duration};
-pub use cron::{Cron, CronError, CronField};
 pub use entry::{Entry, EntryDecodeError, Record, Seq, StepNo};
 pub use error::ErrorInfo;
+pub use events::{EventKind, EventTeller, EventType, InstanceEvent, Restart, Visibility};
 pub use input::{
-    Action, CallId, CallRequest, Callback, Command, Effects, FailedAttempt, Input, Outcome, Outcomes, Raised,
-    Rejected, StepCall,
+    Action, CallId, CallRequest, Callback, Command, Effects, FailedAttempt, Input, Origin, Outcome, Outcomes,
+    Purpose, Raised, Rejected, RestartFrom, RollbackReport, RollbackResult, StepCall, Undo,
 };
 pub use instance::{Instance, Summary};
 pub use limits::{Limits, NonRetryableMessage};
@@ -34,6 +37,7 @@ pub use names::{
     check_workflow_name,
 };
 pub use retry::{Backoff, ConfigInput, DelayInput, InvalidConfig, RetriesInput, RetryDelay, StepConfig};
+pub use rollback::{Rollback, RollbackState};
 pub use step::{Status, StepKey, StepKind};
 pub use time::Timestamp;
-pub use view::{AttemptView, InstanceView, StepDetail, StepView};
+pub use view::{AttemptView, InstanceView, RollbackView, RolledBackStep, StepDetail, StepView};

@@ -56,11 +56,13 @@ pub enum Status {
     WaitingForPause = 6,
     /// No callback is executing and at least one step waits.
     Waiting = 7,
+    /// Rollback handlers are being called.
+    RollingBack = 8,
 }
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Queued,
         Self::Running,
         Self::Paused,
@@ -69,13 +71,19 @@ impl Status {
         Self::Complete,
         Self::WaitingForPause,
         Self::Waiting,
+        Self::RollingBack,
     ];
 
     /// Whether the instance has ended (it can still be restarted or deleted).
     pub fn is_final(self) -> bool {
         match self {
             Self::Errored | Self::Terminated | Self::Complete => true,
-            Self::Queued | Self::Running | Self::Paused | Self::WaitingForPause | Self::Waiting => false,
+            Self::Queued
+            | Self::Running
+            | Self::Paused
+            | Self::WaitingForPause
+            | Self::Waiting
+            | Self::RollingBack => false,
         }
     }
 
@@ -90,6 +98,7 @@ impl Status {
             Self::Complete => "complete",
             Self::WaitingForPause => "waitingForPause",
             Self::Waiting => "waiting",
+            Self::RollingBack => "rollingBack",
         }
     }
 

@@ -18,6 +18,34 @@ pub struct InstanceView {
     pub terminated_at: Option<Timestamp>,
     /// The steps by order of their first start.
     pub steps: Vec<StepView>,
+    /// The rollback, once it has begun.
+    pub rollback: Option<RollbackView>,
+}
+
+/// A rollback.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RollbackView {
+    /// Whether it has ended, and what it failed with.
+    pub outcome: Option<Result<(), ErrorInfo>>,
+    /// The steps that were rolled back, in that order.
+    pub steps: Vec<RolledBackStep>,
+}
+
+/// A step whose rollback handler was called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolledBackStep {
+    /// The step.
+    pub key: StepKey,
+    /// Configuration of the handler.
+    pub config: StepConfig,
+    /// First call of the handler.
+    pub started_at: Timestamp,
+    /// End, if it has ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it failed with.
+    pub error: Option<ErrorInfo>,
+    /// All calls of the handler.
+    pub attempts: Vec<AttemptView>,
 }
 
 /// One step.
@@ -48,6 +76,8 @@ pub enum StepDetail {
         output: Option<Seq>,
         /// When the next attempt is due, while it waits for that.
         retry_at: Option<Timestamp>,
+        /// Configuration of its rollback handler, when it has one.
+        rollback: Option<StepConfig>,
     },
     /// `step.sleep`, `step.sleepUntil`
     Sleep {
@@ -134,6 +164,24 @@ impl InstanceView {
                     ..Self::default()
                 }
             }
+            Record::RestartedFrom { step } => {
+                let mut steps = std::mem::take(&mut self.steps);
+                steps.truncate(step.0 as usize);
+                *self = Self {
+                    params: self.params,
+                    steps,
+                    ..Self::default()
+                }
+            }
+            Record::RollbackStarted { .. } => self.rollback = Some(RollbackView::default()),
+            Record::RollbackAttemptStarted { .. }
+            | Record::RollbackAttemptFailed { .. }
+            | Record::RollbackStepCompleted { .. }
+            | Record::RollbackStepFailed { .. } => self.roll_back(entry)?,
+            Record::RollbackEnded { error } => {
+                let rollback = self.rollback.get_or_insert_default();
+                rollback.outcome = Some(error.clone().map_or(Ok(()), Err));
+            }
             Record::Completed => self.output = Some(seq),
             Record::Errored { error } => self.error = Some(error.clone()),
             Record::Started
@@ -150,7 +198,8 @@ impl InstanceView {
     /// A step starts.
     fn start(&mut self, entry: &Entry, limits: &Limits) -> Result<(), Corrupt> {
         let detail = match &entry.record {
-            Record::StepStarted { config, .. } => StepDetail::Do {
+            Record::StepStarted { config, rollback, .. } => StepDetail::Do {
+                rollback: rollback.clone(),
                 config: config.clone().unwrap_or_else(|| StepConfig::defaults(limits)),
                 attempts: vec![AttemptView {
                     started_at: entry.at,
@@ -204,6 +253,56 @@ impl InstanceView {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A rollback goes on.
+    fn roll_back(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        let at = entry.at;
+        if let Record::RollbackAttemptStarted { step, attempt: 1 } = &entry.record {
+            let step = self.step(*step)?;
+            let (key, config) = match &step.detail {
+                StepDetail::Do {
+                    rollback: Some(config),
+                    ..
+                } => (step.key.clone(), config.clone()),
+                StepDetail::Do { .. } | StepDetail::Sleep { .. } | StepDetail::Wait { .. } => {
+                    return Err(Corrupt("a step without a rollback handler is rolled back"));
+                }
+            };
+            let rolled_back = RolledBackStep {
+                key,
+                config,
+                started_at: at,
+                ended_at: None,
+                error: None,
+                attempts: Vec::new(),
+            };
+            self.rollback.get_or_insert_default().steps.push(rolled_back);
+        }
+        let current = self
+            .rollback
+            .as_mut()
+            .and_then(|rollback| rollback.steps.last_mut());
+        let current = current.ok_or(Corrupt("a rollback goes on that has not begun"))?;
+        match &entry.record {
+            Record::RollbackAttemptStarted { .. } => current.attempts.push(AttemptView {
+                started_at: at,
+                ended_at: None,
+                error: None,
+            }),
+            Record::RollbackAttemptFailed { error, .. } => current.end_attempt(at, Some(error)),
+            Record::RollbackStepCompleted { .. } => {
+                current.end_attempt(at, None);
+                current.ended_at = Some(at);
+            }
+            Record::RollbackStepFailed { error, .. } => {
+                current.end_attempt(at, Some(error));
+                current.ended_at = Some(at);
+                current.error = Some(error.clone());
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn add(&mut self, entry: &Entry, detail: StepDetail) -> Result<(), Corrupt> {
@@ -287,6 +386,17 @@ impl InstanceView {
                 StepDetail::Sleep { until } => *until = until.plus(millis),
                 StepDetail::Wait { deadline, .. } => *deadline = deadline.plus(millis),
             }
+        }
+    }
+}
+
+impl RolledBackStep {
+    fn end_attempt(&mut self, at: Timestamp, error: Option<&ErrorInfo>) {
+        if let Some(attempt) = self.attempts.last_mut()
+            && attempt.ended_at.is_none()
+        {
+            attempt.ended_at = Some(at);
+            attempt.error = error.cloned();
         }
     }
 }

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use cairn_runtime::{
     BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, Value,
 };
+use cairn_core::{RestartFrom, Undo};
 use cairn_store::Trigger;
 
 const BATCH_MAX: usize = 100;
@@ -27,8 +28,8 @@ impl BindingHost for Engine {
             BindingMethod::Status { id } => self.binding_status(place, &id).await,
             BindingMethod::Pause { id } => self.binding_control(place, (&id, Control::Pause)).await,
             BindingMethod::Resume { id } => self.binding_control(place, (&id, Control::Resume)).await,
-            BindingMethod::Terminate { id } => self.binding_control(place, (&id, Control::Terminate)).await,
-            BindingMethod::Restart { id } => self.binding_control(place, (&id, Control::Restart)).await,
+            BindingMethod::Terminate { id } => self.binding_control(place, (&id, Control::Terminate(Undo::Nothing))).await,
+            BindingMethod::Restart { id } => self.binding_control(place, (&id, Control::Restart(RestartFrom::Beginning))).await,
             BindingMethod::Delete { id } => {
                 let deleted = self.delete_instance(place.0, place.1, &id).await;
                 deleted

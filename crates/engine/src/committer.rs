@@ -17,6 +17,11 @@ pub(crate) fn start(shared: Arc<Shared>) -> mpsc::UnboundedSender<Commit> {
         let mut batch = Vec::new();
         while commits.recv_many(&mut batch, BATCH_MAX).await > 0 {
             let committed = write(&shared, std::mem::take(&mut batch)).await;
+            if !shared.followers.is_empty() {
+                for commit in committed.iter().filter(|commit| commit.result.is_ok()) {
+                    shared.followers.call(commit.instance);
+                }
+            }
             shared.signal(Signal::Committed(committed));
         }
     });

@@ -336,7 +336,9 @@ impl Dispatcher {
             | ReportKind::AttemptSucceeded { .. }
             | ReportKind::AttemptFailed(_)
             | ReportKind::Returned { .. }
-            | ReportKind::Raised(_) => None,
+            | ReportKind::Raised(_)
+            | ReportKind::Rebuilt
+            | ReportKind::RolledBack(_) => None,
         };
         let Some(reason) = lost else {
             return self.drive(instance, |driver, out| driver.report(now, report.kind, out));
@@ -431,7 +433,7 @@ impl Dispatcher {
     fn reply(&self, reply: &Reply) {
         self.answer(
             (reply.node, reply.token),
-            reply.outcome.map_err(EngineError::Rejected),
+            reply.outcome.clone().map_err(EngineError::Rejected),
         );
     }
 

@@ -8,10 +8,10 @@ use crate::message::{Message, Request};
 use crate::signal::Loaded;
 use bytes::Bytes;
 use cairn_core::{
-    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, Rejected, Seq, Status, StepState,
-    Timestamp,
+    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, Purpose, Rejected, Seq, Status,
+    StepState, Timestamp,
 };
-use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, StartRun, Value, WorkerId};
+use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, RunRollback, StartRun, Value, WorkerId};
 use cairn_store::{Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, Lease, Release, Repin};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -71,7 +71,7 @@ pub(crate) enum Unread {
 }
 
 /// The outcome of a message, for the client that waits for it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) message: InboxNo,
     pub(crate) node: i64,
@@ -184,19 +184,11 @@ impl Driver {
         let payload = message.payload.unwrap_or_default();
         let Message { request, node, token } =
             Message::decode(&message.command).map_err(|error| Abandon(error.to_string()))?;
-        if let Request::Restart {
-            version,
-            script_version,
-            class_name,
-        } = &request
-        {
-            self.repin = Some(Repin {
-                version: version.clone(),
-                script_version: script_version.clone(),
-                class_name: class_name.clone(),
-            });
-        }
+        let repin = repin(&request);
         let outcome = self.command(now, request.command(payload.len()), payload, out)?;
+        if outcome.is_ok() && repin.is_some() {
+            self.repin = repin;
+        }
         self.last_message = message.no;
         self.consumed = Some(message.no);
         self.replies.push_back((
@@ -255,6 +247,8 @@ impl Driver {
             ReportKind::AttemptFailed(failed) => (Input::AttemptFailed(failed), None),
             ReportKind::Returned { output } => (Input::Returned { bytes: output.len() }, Some(output)),
             ReportKind::Raised(raised) => (Input::Raised(raised), None),
+            ReportKind::Rebuilt => (Input::Rebuilt, None),
+            ReportKind::RolledBack(report) => (Input::RolledBack(report), None),
             ReportKind::Lost { .. } => (Input::RunLost, None),
         };
         if input == Input::RunLost
@@ -339,11 +333,23 @@ impl Driver {
 
     fn perform(&mut self, action: Action, out: &mut Out) -> Result<(), Abandon> {
         match (action, self.run) {
-            (Action::StartRun { outcomes }, _) => self.start_run(outcomes, out)?,
+            (Action::StartRun { outcomes, purpose }, _) => self.start_run((outcomes, purpose), out)?,
             (Action::StopRun, _) => self.stop_run(out),
             (Action::Release { wake_at }, _) => self.release = Some(Release { wake_at }),
             (Action::RunAttempt { call, attempt }, Some(run)) => {
                 out.commands.push(Command::Attempt { run, call, attempt });
+            }
+            (Action::RunRollback { step, attempt, error }, Some(run)) => {
+                let key = self.instance.durable().step(step).map(|step| step.key.clone());
+                let rollback = RunRollback {
+                    run,
+                    step,
+                    key: key.ok_or_else(|| Abandon("a step to roll back is not known".into()))?,
+                    attempt,
+                    error,
+                };
+                self.settlements
+                    .push_back((self.end(), Command::Rollback(Box::new(rollback))));
             }
             (Action::Hold, Some(run)) => out.commands.push(Command::Hold { run }),
             (Action::Unhold, Some(run)) => out.commands.push(Command::Unhold { run }),
@@ -356,6 +362,7 @@ impl Driver {
             }
             (
                 Action::RunAttempt { .. }
+                | Action::RunRollback { .. }
                 | Action::Hold
                 | Action::Unhold
                 | Action::Confirm { .. }
@@ -410,7 +417,7 @@ impl Driver {
             .map_err(|error| Abandon(format!("the value at {} is damaged: {error}", seq.0)))
     }
 
-    fn start_run(&mut self, outcomes: Outcomes, out: &mut Out) -> Result<(), Abandon> {
+    fn start_run(&mut self, (outcomes, purpose): (Outcomes, Purpose), out: &mut Out) -> Result<(), Abandon> {
         out.next_run += 1;
         let run = RunId(out.next_run);
         let mut history = Vec::new();
@@ -427,6 +434,7 @@ impl Driver {
         }
         let start = StartRun {
             run,
+            purpose,
             worker: WorkerId(self.row.script_version.as_str().into()),
             class_name: self.row.class_name.clone(),
             workflow_name: self.workflow_name.clone(),
@@ -524,5 +532,24 @@ impl Driver {
     pub(crate) fn stop(&mut self, out: &mut Out) -> Vec<Reply> {
         self.stop_run(out);
         self.replies.drain(..).map(|(_, reply)| reply).collect()
+    }
+}
+
+/// What an instance is pinned to from now on.
+fn repin(request: &Request) -> Option<Repin> {
+    match request {
+        Request::Restart {
+            version,
+            script_version,
+            class_name,
+            ..
+        } => Some(Repin {
+            version: version.clone(),
+            script_version: script_version.clone(),
+            class_name: class_name.clone(),
+        }),
+        Request::Event { .. } | Request::Pause | Request::Resume | Request::Terminate | Request::RollBack => {
+            None
+        }
     }
 }

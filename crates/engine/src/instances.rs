@@ -5,7 +5,7 @@ use crate::message::{Message, Request};
 use crate::signal::{Loaded, Signal};
 use crate::{Engine, EngineError, Shared, Waiter};
 use cairn_core::{
-    Entry, Limits, Record, Seq, Status, Timestamp, check_addressable_id, check_event_type, check_instance_id,
+    Entry, Limits, Record, RestartFrom, Seq, Status, Timestamp, Undo, check_addressable_id, check_event_type, check_instance_id,
 };
 use cairn_runtime::Value;
 use cairn_store::{
@@ -44,16 +44,16 @@ pub struct CreatedInstance {
 }
 
 /// What a client can tell an instance to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Control {
     /// Stop once no callback executes.
     Pause,
     /// Go on after a pause.
     Resume,
-    /// End now.
-    Terminate,
-    /// Begin again.
-    Restart,
+    /// End now, or after what was done is undone.
+    Terminate(Undo),
+    /// Begin again, or go on from a step.
+    Restart(RestartFrom),
 }
 
 /// A command that was applied.
@@ -294,13 +294,18 @@ impl Engine {
         let request = match control {
             Control::Pause => Request::Pause,
             Control::Resume => Request::Resume,
-            Control::Terminate => Request::Terminate,
-            Control::Restart => {
+            Control::Terminate(Undo::Nothing) => Request::Terminate,
+            Control::Terminate(Undo::Steps) => Request::RollBack,
+            Control::Restart(from) => {
                 let deployed = self.deployed(account, workflow).await?;
                 Request::Restart {
                     version: deployed.workflow.version,
                     script_version: deployed.script_version,
                     class_name: deployed.workflow.class_name,
+                    from: match from {
+                        RestartFrom::Beginning => None,
+                        RestartFrom::Step(key) => Some(key.into()),
+                    },
                 }
             }
         };
@@ -362,6 +367,7 @@ impl Engine {
             return Err(EngineError::InstanceNotFound(id.into()));
         }
         self.shared.signal(Signal::Deleted(row.no));
+        self.shared.followers.call(row.no);
         Ok(self.shared.clock.now())
     }
 }

@@ -12,6 +12,8 @@ mod details;
 mod dispatcher;
 mod driver;
 mod error;
+mod event_text;
+mod follow;
 mod instances;
 mod limits;
 mod maintenance;
@@ -24,14 +26,15 @@ pub use catalog::{PutWorkflow, UploadedScript, WorkflowDetails};
 pub use clock::{Clock, SystemClock};
 pub use details::{InstanceDetails, Preview, StepOutput};
 pub use error::EngineError;
+pub use follow::{Follow, Subscription, Told, ToldValue};
 pub use instances::{CommandDone, Control, CreateInstance, CreatedInstance};
 pub use script::{EarlierSecrets, ScriptBinding, ScriptMetadata, StoredKind, StoredWorkers, Upload};
 pub use settings::{Settings, WorkflowSettings};
 
 // The words of the crates below that appear in this crate's interface.
 pub use cairn_core::{
-    AttemptView, DurationInput, ErrorInfo, InstanceView, InvalidName, Limits, Rejected, Seq, Status,
-    StepConfig, StepDetail, StepKey, StepKind, StepView, Timestamp, check_addressable_id, check_event_type,
+    AttemptView, DurationInput, ErrorInfo, EventKind, EventType, InstanceEvent, InstanceView, InvalidName, Limits, Rejected, RestartFrom,
+    RollbackView, RolledBackStep, Seq, Status, StepConfig, StepDetail, StepKey, StepKind, StepView, Timestamp, Undo, check_addressable_id, check_event_type,
     check_instance_id, check_workflow_name, parse_duration,
 };
 pub use cairn_runtime::{Module, ModuleKind, Value};
@@ -88,6 +91,8 @@ struct Shared {
     /// Who waits for the outcome of a message this node has sent, by token.
     waiters: Mutex<HashMap<u64, Waiter>>,
     next_token: AtomicU64,
+    /// Who follows the events of instances.
+    followers: follow::Followers,
     /// Limits by workflow version and script version.
     known_limits: Mutex<HashMap<(String, String), Limits>>,
 }
@@ -117,6 +122,7 @@ impl Engine {
             held: AtomicUsize::new(0),
             waiters: Mutex::default(),
             next_token: AtomicU64::new(1),
+            followers: follow::Followers::default(),
             known_limits: Mutex::default(),
         });
         dispatcher::start(Arc::clone(&shared), received, reports);
@@ -125,6 +131,7 @@ impl Engine {
 
     /// Stops taking up work, waits for commits under way, and gives up the instances held. Runs are stopped; they go on at the next start.
     pub async fn shutdown(&self) {
+        self.shared.followers.end();
         let (done, finished) = oneshot::channel();
         if self.shared.signals.send(Signal::Shutdown(done)).is_ok() {
             // An error means that the dispatcher is gone already.

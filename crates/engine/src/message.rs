@@ -1,6 +1,6 @@
 //! Commands as they lie in the inbox.
 
-use cairn_core::Command;
+use cairn_core::{Command, RestartFrom, StepKey, StepKind, Undo};
 use cairn_store::{NodeId, StoreError};
 use minicbor::{Decode, Encode};
 
@@ -32,6 +32,9 @@ pub(crate) enum Request {
     Resume,
     #[n(3)]
     Terminate,
+    /// After the rollback handlers have been called.
+    #[n(5)]
+    RollBack,
     /// With what the instance is pinned to from now on.
     #[n(4)]
     Restart {
@@ -41,7 +44,33 @@ pub(crate) enum Request {
         script_version: String,
         #[n(2)]
         class_name: String,
+        /// The step to begin at; the beginning when absent.
+        #[n(3)]
+        from: Option<FromStep>,
     },
+}
+
+/// The stored form of a [`StepKey`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct FromStep {
+    #[n(0)]
+    pub(crate) kind: StepKind,
+    #[n(1)]
+    pub(crate) name: String,
+    #[n(2)]
+    pub(crate) count: u32,
+}
+
+impl From<StepKey> for FromStep {
+    fn from(StepKey { kind, name, count }: StepKey) -> Self {
+        Self { kind, name, count }
+    }
+}
+
+impl From<FromStep> for StepKey {
+    fn from(FromStep { kind, name, count }: FromStep) -> Self {
+        Self { kind, name, count }
+    }
 }
 
 impl Message {
@@ -70,8 +99,11 @@ impl Request {
             Self::Event { event_type } => Command::Event { event_type, bytes },
             Self::Pause => Command::Pause,
             Self::Resume => Command::Resume,
-            Self::Terminate => Command::Terminate,
-            Self::Restart { .. } => Command::Restart,
+            Self::Terminate => Command::Terminate(Undo::Nothing),
+            Self::RollBack => Command::Terminate(Undo::Steps),
+            Self::Restart { from, .. } => {
+                Command::Restart(from.map_or(RestartFrom::Beginning, |step| RestartFrom::Step(step.into())))
+            }
         }
     }
 }

@@ -140,7 +140,9 @@ fn upload(main_module: &str) -> Upload {
 
 fn called(call: u32, name: &str, request: CallRequest) -> ReportKind {
     let kind = match &request {
-        CallRequest::Do { .. } => StepKind::Do,
+        CallRequest::Do { ..
+            rollback: None,
+        } => StepKind::Do,
         CallRequest::Sleep { .. } | CallRequest::SleepUntil { .. } => StepKind::Sleep,
         CallRequest::WaitForEvent { .. } => StepKind::WaitForEvent,
     };
@@ -319,7 +321,7 @@ async fn a_restart_takes_the_latest_version() {
     world.pass(10).await;
     world
         .engine
-        .control(ACCOUNT, "flow", ("one", Control::Restart))
+        .control(ACCOUNT, "flow", ("one", Control::Restart(cairn_engine::RestartFrom::Beginning)))
         .await
         .unwrap();
     let commands = world.pass(10).await;
@@ -367,7 +369,7 @@ async fn commands_that_the_state_does_not_allow_are_refused() {
     world.pass(10).await;
     let terminated = world
         .engine
-        .control(ACCOUNT, "flow", ("one", Control::Terminate))
+        .control(ACCOUNT, "flow", ("one", Control::Terminate(cairn_engine::Undo::Nothing)))
         .await;
     assert!(
         matches!(terminated, Err(EngineError::Rejected(_))),

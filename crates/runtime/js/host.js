@@ -110,6 +110,9 @@ class Connection {
       case 'stop':
         run.end();
         break;
+      case 'rollback':
+        run.undo(message);
+        break;
       default:
         run.settle(kind, message);
     }

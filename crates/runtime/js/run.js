@@ -2,10 +2,14 @@
 
 import { WorkflowEntrypoint } from 'cloudflare:workers';
 import { callOf, describe } from './errors.js';
-import { DateRef, getPrototypeOf, OwnMap, quote, stringify } from './primordials.js';
+import { DateRef, getPrototypeOf, OwnMap, quote, setTimeout, stringify } from './primordials.js';
 import { enter } from './scope.js';
 import { newStep } from './step.js';
+import { missing } from './undo.js';
 import { decode, encode } from './value.js';
+
+// How long user code outside of steps may take to register its rollback handlers again.
+const REBUILD_MILLIS = 30_000;
 
 // Words of known steps, in the order of the numbers that kinds of calls have.
 const HISTORIES = ['do', 'sleep', 'wait'];
@@ -22,7 +26,11 @@ export class Run {
   steps = 0;
   held = false;
   ended = false;
-  warned = false;
+  // `run()` has thrown: only rollback handlers are called from now on.
+  over = false;
+  // Rollback handlers by count and name of their step.
+  undos = new OwnMap();
+  #rebuilt = false;
   // Calls that have not settled, by their number.
   open = new OwnMap();
   #known = new OwnMap();
@@ -37,6 +45,8 @@ export class Run {
     this.id = id;
     this.limit = info.steps;
     this.className = info.class;
+    // Whether it is there for its rollback handlers only.
+    this.rebuilding = info.rollback === true;
     this.#info = info;
     this.#payload = [form, body];
   }
@@ -75,14 +85,36 @@ export class Run {
   }
 
   begin(Class, ctx, env) {
+    if (this.rebuilding) setTimeout(() => this.#ready(), REBUILD_MILLIS);
     enter({ run: this, call: null }, () => this.#main(Class, ctx, env));
   }
 
   #event() {
     const payload = decode(this.#payload[0], this.#payload[1]);
     this.#payload = undefined;
-    const { created, instance, workflow } = this.#info;
-    return { payload, timestamp: new DateRef(created), instanceId: instance, workflowName: workflow };
+    const { created, instance, workflow, schedule } = this.#info;
+    const event = { payload, timestamp: new DateRef(created), instanceId: instance, workflowName: workflow };
+    if (schedule !== undefined) event.schedule = schedule;
+    return event;
+  }
+
+  // A rebuilding run has come to a step that has no outcome. Others may be called in the same turn.
+  reached() {
+    setTimeout(() => this.#ready(), 0);
+  }
+
+  #ready() {
+    if (this.#rebuilt) return;
+    this.#rebuilt = true;
+    this.over = true;
+    this.post(`["rebuilt",${this.id}]`);
+  }
+
+  // Calls a rollback handler.
+  undo(message) {
+    const undo = this.undos.get(`${message[4]} ${message[3]}`);
+    if (undo === undefined) missing(this, message);
+    else undo.execute(message);
   }
 
   async #main(Class, ctx, env) {
@@ -90,7 +122,7 @@ export class Run {
     try {
       if (!isWorkflow(Class)) {
         const message = `The Worker does not export a class "${this.#info.class}" that extends WorkflowEntrypoint`;
-        this.raise(['WorkflowFatalError', message], null);
+        this.die(message, null);
         return;
       }
       output = await new Class(ctx, env).run(this.#event(), newStep(this));
@@ -103,18 +135,41 @@ export class Run {
       encoded = encode(output);
     } catch {
       const message = 'The execution of the Workflow instance was terminated, as run() returned a value which is not serialisable';
-      this.raise(['WorkflowFatalError', message], null);
+      this.die(message, null);
+      return;
+    }
+    if (this.rebuilding) {
+      this.#ready();
       return;
     }
     this.post(`["returned",${this.id},"${encoded[0]}",${encoded[1]}]`);
     this.end();
   }
 
-  // Ends the run with an error, `call` being the step it came from, if any.
+  // Ends the run with an error, `call` being the step it came from, if any. It stays for its rollback handlers until it is stopped.
   raise(error, call) {
-    const id = call !== null && call.run === this ? call.id : 0;
-    this.post(`["raised",${this.id},${stringify(error)},${id}]`);
+    if (this.rebuilding) {
+      this.#ready();
+      return;
+    }
+    this.#raise(error, call, 0);
+    this.over = true;
+    this.open.clear();
+  }
+
+  // The same for what nothing is rolled back for.
+  die(message, call) {
+    if (this.rebuilding) {
+      this.#ready();
+      return;
+    }
+    this.#raise(['WorkflowFatalError', message], call, 1);
     this.end();
+  }
+
+  #raise(error, call, fatal) {
+    const id = call !== null && call.run === this ? call.id : 0;
+    if (!this.over) this.post(`["raised",${this.id},${stringify(error)},${id},${fatal}]`);
   }
 
   end() {

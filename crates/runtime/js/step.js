@@ -1,9 +1,9 @@
 // The `step` object of a run and the calls made on it (behaviour §3).
 
-import { millisOf, number, readConfig } from './config.js';
-import { describe, fatal, isNonRetryable, revive, typeError } from './errors.js';
+import { number, readConfig } from './config.js';
+import { askDelay } from './delay.js';
+import { describe, fatal, revive, typeError } from './errors.js';
 import {
-  clearTimeout,
   create,
   DateRef,
   dateTime,
@@ -13,15 +13,14 @@ import {
   PromiseRef,
   queueMicrotask,
   quote,
-  setTimeout,
   slice,
   stringify,
   text,
 } from './primordials.js';
 import { current, enter } from './scope.js';
+import { readRollback, Undo } from './undo.js';
 import { decode, encode, Unserialisable } from './value.js';
 
-const DELAY_MILLIS = 5_000;
 const LONGEST_NAME = 256;
 // Larger results could not be sent; the limit that users meet is far below.
 const LARGEST_BODY = 32 * 1024 * 1024;
@@ -43,6 +42,8 @@ class Call {
   attempt = 0;
   form = null;
   body = null;
+  // Its rollback handler, if it has one.
+  undo = null;
   settled = false;
 
   constructor(run, kind, name) {
@@ -72,6 +73,11 @@ class Call {
 
   // Announces the call and waits for its outcome.
   open(rest) {
+    if (this.run.rebuilding) {
+      // Nothing starts in a rollback: user code has come as far as it did before.
+      this.run.reached();
+      return;
+    }
     this.run.open.set(this.id, this);
     this.run.post(
       `["${this.kind.word}",${this.run.id},${this.id},${this.parent},${stringify(this.name)},${this.count},${rest}]`,
@@ -93,9 +99,11 @@ class Call {
   resolveAs(how, message, at) {
     switch (how) {
       case 'stored':
+        this.keepForUndo(this.form, this.body);
         this.resolve(decode(this.form, parse(this.body)));
         break;
       case 'value':
+        if (this.undo !== null) this.keepForUndo(message[at], stringify(message[at + 1]));
         this.resolve(decode(message[at], message[at + 1]));
         break;
       case 'slept':
@@ -114,6 +122,10 @@ class Call {
       default:
         throw typeError(`an outcome of an unknown kind: ${how}`);
     }
+  }
+
+  keepForUndo(form, body) {
+    if (this.undo !== null) this.undo.keep(form, () => parse(body));
   }
 
   context(attempt) {
@@ -138,18 +150,22 @@ class Call {
       thrown = error;
     }
     if (thrown instanceof Unserialisable && this.isLive() && attempt === this.attempt) {
-      this.run.raise(['WorkflowFatalError', this.unserialisable(thrown)], this);
+      this.run.die(this.unserialisable(thrown), this);
       return;
     }
     const error = describe(thrown);
-    const delay = await this.delay(attempt, error);
+    const delay = await askDelay(
+      { scope: this, config: this.config, step: `${this.name}-${this.count}`, ctx: this.context(attempt) },
+      attempt,
+      error,
+    );
     if (this.isLive()) {
       this.run.post(`["threw",${this.run.id},${this.id},${attempt},${stringify(error)},${delay}]`);
     }
   }
 
   isLive() {
-    return !this.settled && !this.run.ended;
+    return !this.settled && !this.run.ended && !this.run.over;
   }
 
   report(attempt, value) {
@@ -181,48 +197,7 @@ class Call {
       'returned a value which is not serialisable'
     );
   }
-
-  // What the delay function says: `null`, `[1,millis]` or `[0,error]`.
-  async delay(attempt, error) {
-    const { delay, limit } = this.config;
-    if (delay === undefined || attempt > limit || isNonRetryable(error)) return 'null';
-    const step = `The delay function for step "${this.name}-${this.count}"`;
-    const fail = (message) => `[0,${stringify(['NonRetryableDelayError', `${step} ${message}`])}]`;
-    let timer;
-    const late = new PromiseRef((resolve) => {
-      timer = setTimeout(resolve, DELAY_MILLIS, LATE);
-    });
-    const input = { ctx: this.context(attempt), error: revive(error) };
-    const asked = ask(this, delay, input);
-    const answer = await first(asked, late);
-    clearTimeout(timer);
-    if (answer === LATE) return fail('did not return within 5 seconds');
-    if (answer.error !== undefined) return fail(`threw an error: ${describe(answer.error.thrown)[1]}`);
-    const millis = millisOf(answer.value);
-    if (isFinite(millis) && millis >= 0) return `[1,${stringify(millis - (millis % 1))}]`;
-    return fail(
-      'returned an invalid delay value (expected a number of ms or a duration string like "30 seconds")',
-    );
-  }
 }
-
-const LATE = { __proto__: null };
-
-async function ask(scope, delay, input) {
-  try {
-    return { value: await enter(scope, delay, input) };
-  } catch (thrown) {
-    return { error: { thrown } };
-  }
-}
-
-// The value of the promise that settles first. Neither ever rejects.
-const first = (a, b) =>
-  new PromiseRef((resolve) => {
-    const take = async (promise) => resolve(await promise);
-    take(a);
-    take(b);
-  });
 
 // The kinds of calls, with the numbers of their counters and histories: sleeps of both kinds share theirs.
 const DO = { word: 'do', index: 0 };
@@ -237,42 +212,35 @@ const rejected = (error) =>
 
 const never = () => new PromiseRef(() => {});
 
-function stepDo(run, name, options, callback, rollback) {
+function stepDo(run, name, options, callback, undoOptions) {
   if (typeof callback !== 'function') return rejected(fatal(`Step "${text(name)}" requires a callback function`));
-  const problem = checkRollback(run, name, rollback);
-  if (problem !== null) return rejected(problem);
+  const rollback = readRollback(name, undoOptions);
   const call = new Call(run, DO, name);
   const config = readConfig(options);
   const inLimit = ++run.steps <= run.limit;
   call.callback = callback;
   call.config = config;
+  if (rollback !== undefined) {
+    call.undo = new Undo(call, rollback);
+    run.undos.set(`${call.count} ${call.name}`, call.undo);
+  }
   const known = call.recall();
   if (call.settled) return call.promise;
   const executing =
-    known === undefined && !run.held && inLimit && config.ordinary && (call.count > 1 || isOrdinaryName(call.name));
-  call.open(`${config.wire},${executing ? 1 : 0}`);
+    known === undefined &&
+    !run.held &&
+    !run.rebuilding &&
+    inLimit &&
+    config.ordinary &&
+    (rollback === undefined || rollback.config.ordinary) &&
+    (call.count > 1 || isOrdinaryName(call.name));
+  call.open(`${config.wire},${executing ? 1 : 0}${rollback === undefined ? '' : `,${rollback.config.wire}`}`);
   if (executing) {
     queueMicrotask(() => {
       call.execute(1);
     });
   }
   return call.promise;
-}
-
-// Rollback handlers are accepted, and said not to be run.
-function checkRollback(run, name, options) {
-  if (options === undefined) return null;
-  if (typeof options !== 'object' || options === null) {
-    return fatal(`Rollback options for "${text(name)}" must be an object`);
-  }
-  if (options.rollback !== undefined && typeof options.rollback !== 'function') {
-    return fatal(`Rollback for "${text(name)}" must be a function`);
-  }
-  if (options.rollback !== undefined && !run.warned) {
-    run.warned = true;
-    run.log(null, 'warn', `this version of Cairn does not run rollback handlers; step "${text(name)}" has one`);
-  }
-  return null;
 }
 
 function simple(run, kind, name, rest) {
@@ -310,7 +278,10 @@ const anything = new Proxy(create(null), {
 
 export function newStep(run) {
   const guard = (method, name, a, b, c) => {
-    if (run.ended) return never();
+    if (run.ended || run.over) {
+      const inHandler = current()?.undoing === true;
+      return inHandler ? rejected(fatal('Cannot execute steps during rollback phase')) : never();
+    }
     try {
       return method(run, name, a, b, c);
     } catch (error) {

@@ -1,7 +1,7 @@
 //! What the engine tells a run.
 
 use crate::{RunId, Value, WorkerId};
-use cairn_core::{CallId, ErrorInfo, StepKey, Timestamp};
+use cairn_core::{CallId, ErrorInfo, Purpose, StepKey, StepNo, Timestamp};
 
 /// What the engine tells a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,8 @@ pub enum Command {
         /// The attempt, from 1.
         attempt: u32,
     },
+    /// Call the rollback handler of a step.
+    Rollback(Box<RunRollback>),
     /// A call has ended.
     Settle {
         /// The run.
@@ -48,6 +50,7 @@ impl Command {
     pub fn run(&self) -> RunId {
         match self {
             Self::Start(start) => start.run,
+            Self::Rollback(rollback) => rollback.run,
             Self::Attempt { run, .. }
             | Self::Settle { run, .. }
             | Self::Hold { run }
@@ -62,6 +65,8 @@ impl Command {
 pub struct StartRun {
     /// Its id.
     pub run: RunId,
+    /// To go on, or to have its rollback handlers.
+    pub purpose: Purpose,
     /// The Worker version whose code runs.
     pub worker: WorkerId,
     /// The class to instantiate.
@@ -72,12 +77,38 @@ pub struct StartRun {
     pub instance_id: String,
     /// `event.timestamp`
     pub created_at: Timestamp,
+    /// `event.schedule`
+    pub firing: Option<Firing>,
     /// `event.payload`
     pub params: Value,
     /// `step.do` calls allowed.
     pub step_limit: u32,
     /// Steps of earlier runs.
     pub history: Vec<KnownStep>,
+}
+
+/// A call of a rollback handler.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRollback {
+    /// The run.
+    pub run: RunId,
+    /// The step, for the report.
+    pub step: StepNo,
+    /// The step, as the run knows it.
+    pub key: StepKey,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Why the instance is rolled back.
+    pub error: ErrorInfo,
+}
+
+/// The firing of a schedule that an instance comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// The cron expression.
+    pub cron: String,
+    /// When it was to fire.
+    pub scheduled_at: Timestamp,
 }
 
 /// A step that an earlier run has started.

@@ -14,7 +14,7 @@ mod worker;
 pub mod workerd;
 
 pub use binding::{BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions};
-pub use command::{Command, Known, KnownStep, Outcome, StartRun};
+pub use command::{Command, Firing, Known, KnownStep, Outcome, RunRollback, StartRun};
 pub use report::{Report, ReportKind, Reports};
 pub use value::{CorruptValue, Value};
 pub use worker::{Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec};

@@ -1,7 +1,7 @@
 //! What a run tells the engine.
 
 use crate::{RunId, Value};
-use cairn_core::{CallId, FailedAttempt, Raised, StepCall};
+use cairn_core::{CallId, FailedAttempt, Raised, RollbackReport, StepCall};
 use tokio::sync::mpsc;
 
 /// Where reports go: all of one frame together, in order.
@@ -37,8 +37,12 @@ pub enum ReportKind {
         /// Its output.
         output: Value,
     },
-    /// `run()` threw.
+    /// `run()` threw. The run stays, for its rollback handlers, until it is stopped.
     Raised(Raised),
+    /// A run that was started for its rollback handlers has them.
+    Rebuilt,
+    /// A rollback handler returned, threw, or is not there.
+    RolledBack(RollbackReport),
     /// The run is gone: its process ended, could not be started, or broke the protocol.
     Lost {
         /// Why, for the log.

@@ -95,6 +95,7 @@ fn rejected_kind(rejected: &Rejected) -> ApiError {
     match rejected {
         Rejected::CannotTerminate => ApiError::CannotTerminate,
         Rejected::CannotResume(_) => ApiError::CannotResume,
+        Rejected::CannotRestart(_) => ApiError::CannotRestart,
         Rejected::EventTooLarge { .. } => ApiError::BodyTooLarge,
         Rejected::StateTooLarge { .. } => ApiError::StorageLimit,
     }

@@ -1,6 +1,6 @@
 //! Jobs that outlive their request: ending many instances of a workflow.
 
-use cairn_engine::{Control, Engine, EngineError, InstanceFilter, Rejected, SortOrder, Status};
+use cairn_engine::{Control, Engine, EngineError, InstanceFilter, Rejected, SortOrder, Status, Undo};
 use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -12,12 +12,13 @@ const PAGE: usize = 500;
 const PARALLEL: usize = 64;
 
 /// The statuses that an instance can be terminated in.
-pub(crate) const OPEN: [Status; 5] = [
+pub(crate) const OPEN: [Status; 6] = [
     Status::Queued,
     Status::Running,
     Status::Waiting,
     Status::Paused,
     Status::WaitingForPause,
+    Status::RollingBack,
 ];
 
 /// Which jobs run. They end with the server; asking again goes on where they were.
@@ -128,7 +129,7 @@ async fn terminate_each(
     ids: Vec<String>,
 ) -> Result<(), EngineError> {
     let commands = ids.into_iter().map(|id| async move {
-        match engine.control(account, workflow, (&id, Control::Terminate)).await {
+        match engine.control(account, workflow, (&id, Control::Terminate(Undo::Nothing))).await {
             // It ended, or was removed, in between.
             Ok(_)
             | Err(EngineError::Rejected(Rejected::CannotTerminate) | EngineError::InstanceNotFound(_)) => {

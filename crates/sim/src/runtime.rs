@@ -149,6 +149,8 @@ impl Process {
     fn take(self: &Arc<Self>, command: Command) {
         match command {
             Command::Start(start) => self.start(*start),
+            // No program has handlers.
+            Command::Rollback(_) => {}
             Command::Stop { run } => {
                 self.runs.lock().remove(&run);
             }
@@ -245,6 +247,7 @@ impl Run {
                 let request = CallRequest::Do {
                     config: Ok(config),
                     callback: Callback::Executing,
+                    rollback: None,
                 };
                 self.call((StepKind::Do, &work.name), request, (parent, Some(work)))
                     .await
@@ -284,9 +287,10 @@ impl Run {
         }
         let eager = known.is_none() && hold == Hold::Off && kind == StepKind::Do;
         let request = match request {
-            CallRequest::Do { config, .. } if !eager => CallRequest::Do {
+            CallRequest::Do { config, rollback, .. } if !eager => CallRequest::Do {
                 config,
                 callback: Callback::Idle,
+                rollback,
             },
             request => request,
         };

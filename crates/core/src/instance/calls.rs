@@ -122,13 +122,22 @@ impl Instance {
         check_key(call)?;
         let (name, count) = (call.key.name.clone(), call.key.count);
         Ok(match &call.request {
-            CallRequest::Do { config, .. } => {
-                let config = self.resolve(&name, config.as_ref())?;
+            CallRequest::Do { config, rollback, .. } => {
+                let config = self.resolve(("Step", &name), config.as_ref())?;
+                self.check_step_limit()?;
+                let rollback = match rollback {
+                    None => None,
+                    Some(input) => {
+                        let resolved = self.resolve(("Rollback", &name), input.as_ref())?;
+                        Some(resolved.unwrap_or_else(|| StepConfig::defaults(&self.limits)))
+                    }
+                };
                 Record::StepStarted {
                     step,
                     name,
                     count,
                     config,
+                    rollback,
                 }
             }
             CallRequest::Sleep { duration } => Record::SleepStarted {
@@ -161,7 +170,7 @@ impl Instance {
     /// The configuration to keep: none for the defaults.
     fn resolve(
         &self,
-        name: &str,
+        (whose, name): (&str, &str),
         input: Result<&ConfigInput, &InvalidConfig>,
     ) -> Result<Option<StepConfig>, ErrorInfo> {
         let resolved = input.map_err(|_| InvalidConfig).and_then(|input| {
@@ -171,18 +180,21 @@ impl Instance {
                 StepConfig::resolve(input, &self.limits).map(Some)
             }
         });
-        let config = resolved.map_err(|InvalidConfig| {
+        resolved.map_err(|InvalidConfig| {
             ErrorInfo::fatal(format!(
-                "Step config for \"{name}\" is in a invalid format. See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/"
+                "{whose} config for \"{name}\" is in a invalid format. See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/"
             ))
-        })?;
+        })
+    }
+
+    fn check_step_limit(&self) -> Result<(), ErrorInfo> {
         let limit = self.limits.steps;
         if self.durable.dos >= limit {
             return Err(ErrorInfo::fatal(format!(
                 "The limit of {limit} steps has been reached. This limit can be changed in your worker configuration."
             )));
         }
-        Ok(config)
+        Ok(())
     }
 
     fn sleep_end(&self, now: Timestamp, duration: &DurationInput) -> Result<Timestamp, ErrorInfo> {

@@ -1,7 +1,7 @@
 //! What clients ask for (behaviour §2).
 
 use super::{Instance, Turn};
-use crate::{Action, Command, Record, Rejected, Status};
+use crate::{Action, Command, Record, Rejected, RestartFrom, Status, Undo};
 
 impl Instance {
     pub(super) fn command(&mut self, turn: &mut Turn<'_>, command: Command) -> Result<(), Rejected> {
@@ -12,12 +12,8 @@ impl Instance {
                 Ok(())
             }
             Command::Resume => self.resume(turn),
-            Command::Terminate => self.terminate(turn),
-            Command::Restart => {
-                self.push(turn, Record::Restarted);
-                self.leave(turn, Some(turn.now));
-                Ok(())
-            }
+            Command::Terminate(undo) => self.terminate(turn, undo),
+            Command::Restart(from) => self.restart(turn, from),
         }
     }
 
@@ -49,6 +45,7 @@ impl Instance {
         match self.durable.status {
             Status::Paused
             | Status::WaitingForPause
+            | Status::RollingBack
             | Status::Errored
             | Status::Terminated
             | Status::Complete => {}
@@ -88,18 +85,39 @@ impl Instance {
             status @ (Status::Queued
             | Status::Running
             | Status::Waiting
+            | Status::RollingBack
             | Status::Errored
             | Status::Terminated
             | Status::Complete) => Err(Rejected::CannotResume(status.as_str())),
         }
     }
 
-    fn terminate(&mut self, turn: &mut Turn<'_>) -> Result<(), Rejected> {
+    /// Also of a rollback, which then stays as it is (behaviour §2).
+    fn terminate(&mut self, turn: &mut Turn<'_>, undo: Undo) -> Result<(), Rejected> {
         if self.durable.status.is_final() {
             return Err(Rejected::CannotTerminate);
         }
+        let undoes = undo == Undo::Steps && self.durable.status != Status::RollingBack;
+        if undoes && self.begin_rollback(turn, None) {
+            // A run under way may not have come as far as earlier ones: the handlers are registered by a new one.
+            self.leave(turn, Some(turn.now));
+            return Ok(());
+        }
         self.push(turn, Record::Terminated);
         self.leave(turn, None);
+        Ok(())
+    }
+
+    fn restart(&mut self, turn: &mut Turn<'_>, from: RestartFrom) -> Result<(), Rejected> {
+        let record = match from {
+            RestartFrom::Beginning => Record::Restarted,
+            RestartFrom::Step(key) => match self.durable.find(&key) {
+                Some(step) => Record::RestartedFrom { step },
+                None => return Err(Rejected::CannotRestart(key.name)),
+            },
+        };
+        self.push(turn, record);
+        self.leave(turn, Some(turn.now));
         Ok(())
     }
 }

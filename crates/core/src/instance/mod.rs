@@ -1,15 +1,17 @@
 //! The rules: what an instance makes of each input.
 //!
 //! This file has the state, the front door and the life of a run; `calls` has step calls and attempts, `commands` what clients ask
-//! for, `progress` deadlines, pauses and rest.
+//! for, `progress` deadlines, pauses and rest, `rollback` what is undone in the end.
 
 mod calls;
 mod commands;
 mod progress;
+mod rollback;
 
 use crate::{
-    Action, CallId, Corrupt, Durable, Effects, Entry, ErrorInfo, Input, Limits, NonRetryableMessage, Outcome,
-    Outcomes, Raised, Record, Rejected, Seq, Status, Step, StepCall, StepNo, StepState, Timestamp,
+    Action, CallId, Corrupt, Durable, Effects, Entry, ErrorInfo, Input, Limits, NonRetryableMessage, Origin,
+    Outcome, Outcomes, Purpose, Raised, Record, Rejected, Seq, Status, Step, StepCall, StepNo, StepState,
+    Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -26,6 +28,8 @@ pub struct Instance {
 /// A run of user code. Lost with its process; nothing in here needs to be kept.
 #[derive(Debug, Clone)]
 struct Run {
+    /// What it is doing.
+    phase: Phase,
     /// The calls that have not ended, by step, and back.
     call_of: BTreeMap<StepNo, CallId>,
     step_of: BTreeMap<CallId, StepNo>,
@@ -35,6 +39,17 @@ struct Run {
     told_at: Option<Timestamp>,
     /// The last time anything passed between the run and the rules.
     active_at: Timestamp,
+}
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// User code goes on.
+    Forward,
+    /// User code registers its rollback handlers again.
+    Rebuilding,
+    /// Rollback handlers are called.
+    Rollback,
 }
 
 /// What the row of an instance shows.
@@ -116,28 +131,38 @@ impl Instance {
             Input::Claimed => self.claimed(turn),
             Input::RunLost => self.run_lost(turn),
             Input::Tick => self.tick(turn),
-            Input::Called(call) => {
+            Input::Rebuilt => {
                 if self.hears_run(turn) {
+                    self.rebuilt(turn);
+                }
+            }
+            Input::RolledBack(report) => {
+                if self.hears_run(turn) {
+                    self.rolled_back(turn, report);
+                }
+            }
+            Input::Called(call) => {
+                if self.goes_forward(turn) {
                     self.called(turn, call);
                 }
             }
             Input::AttemptSucceeded { call, attempt, bytes } => {
-                if self.hears_run(turn) {
+                if self.goes_forward(turn) {
                     self.attempt_succeeded(turn, (call, attempt), bytes);
                 }
             }
             Input::AttemptFailed(failed) => {
-                if self.hears_run(turn) {
+                if self.goes_forward(turn) {
                     self.attempt_threw(turn, failed);
                 }
             }
             Input::Returned { bytes } => {
-                if self.hears_run(turn) {
+                if self.goes_forward(turn) {
                     self.returned(turn, bytes);
                 }
             }
             Input::Raised(raised) => {
-                if self.hears_run(turn) {
+                if self.goes_forward(turn) {
                     self.raised(turn, raised);
                 }
             }
@@ -157,6 +182,11 @@ impl Instance {
         }
     }
 
+    /// The same for what only user code that goes on reports: in a rollback it comes too late.
+    fn goes_forward(&mut self, turn: &Turn<'_>) -> bool {
+        self.hears_run(turn) && self.run.as_ref().is_some_and(|run| run.phase == Phase::Forward)
+    }
+
     fn claimed(&mut self, turn: &mut Turn<'_>) {
         if self.run.is_some() {
             return;
@@ -169,6 +199,7 @@ impl Instance {
                 self.fail_lost_attempts(turn);
                 return self.pause_now(turn);
             }
+            Status::RollingBack => return self.claimed_in_rollback(turn),
             Status::Queued | Status::Running | Status::Waiting => {}
         }
         self.fail_lost_attempts(turn);
@@ -177,14 +208,15 @@ impl Instance {
         match self.durable.status {
             Status::Queued => {
                 self.push(turn, Record::Started);
-                self.start_run(turn);
+                self.start_run(turn, Purpose::Progress);
             }
-            Status::Running => self.start_run(turn),
+            Status::Running => self.start_run(turn, Purpose::Progress),
             Status::Waiting if self.retry_is_due(turn.now) => {
                 self.push(turn, Record::Running);
-                self.start_run(turn);
+                self.start_run(turn, Purpose::Progress);
             }
             Status::Waiting
+            | Status::RollingBack
             | Status::WaitingForPause
             | Status::Paused
             | Status::Errored
@@ -196,8 +228,25 @@ impl Instance {
         }
     }
 
-    fn start_run(&mut self, turn: &mut Turn<'_>) {
+    fn claimed_in_rollback(&mut self, turn: &mut Turn<'_>) {
+        self.fail_lost_rollback(turn);
+        if self.rollback_is_over() {
+            return self.end_rolled_back(turn);
+        }
+        match self.rollback_retry() {
+            Some(retry_at) if retry_at.millis_since(turn.now) > self.limits.rest_after_millis => {
+                self.leave(turn, Some(retry_at));
+            }
+            Some(_) | None => self.start_run(turn, Purpose::Rollback),
+        }
+    }
+
+    fn start_run(&mut self, turn: &mut Turn<'_>, purpose: Purpose) {
         self.run = Some(Run {
+            phase: match purpose {
+                Purpose::Progress => Phase::Forward,
+                Purpose::Rollback => Phase::Rebuilding,
+            },
             call_of: BTreeMap::new(),
             step_of: BTreeMap::new(),
             held: Vec::new(),
@@ -205,12 +254,17 @@ impl Instance {
             active_at: turn.now,
         });
         let outcomes = std::mem::replace(&mut self.untold, Outcomes::Old);
-        turn.effects.actions.push(Action::StartRun { outcomes });
+        turn.effects.actions.push(Action::StartRun { outcomes, purpose });
     }
 
     fn run_lost(&mut self, turn: &mut Turn<'_>) {
         if self.run.take().is_none() {
             return;
+        }
+        if self.durable.status == Status::RollingBack {
+            self.fail_lost_rollback(turn);
+            let wake_at = self.rollback_retry().map_or(turn.now, |at| at.max(turn.now));
+            return self.leave(turn, Some(wake_at));
         }
         self.fail_lost_attempts(turn);
         if self.durable.status == Status::WaitingForPause {
@@ -250,7 +304,14 @@ impl Instance {
         if self.durable.status == Status::WaitingForPause {
             return self.pause_now(turn);
         }
+        let origin = raised.origin;
         let error = self.final_error(raised);
+        if origin == Origin::Thrown && self.begin_rollback(turn, Some(error.clone())) {
+            if let Some(run) = &mut self.run {
+                run.phase = Phase::Rollback;
+            }
+            return self.roll_on(turn);
+        }
         self.push(turn, Record::Errored { error });
         self.leave(turn, None);
     }

@@ -17,19 +17,28 @@ impl Instance {
             | Status::Queued
             | Status::Paused
             | Status::WaitingForPause
+            | Status::RollingBack
             | Status::Errored
             | Status::Terminated
             | Status::Complete => None,
         };
-        [self.next_timeout(), self.next_deadline_of_run(), quiet_at]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.next_timeout(),
+            self.next_deadline_of_run(),
+            quiet_at,
+            self.next_rollback_wake(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
         if self.run.is_none() {
             return;
+        }
+        if self.durable.status == Status::RollingBack {
+            return self.tick_rollback(turn);
         }
         self.time_out_attempts(turn);
         match self.durable.status {
@@ -42,6 +51,7 @@ impl Instance {
                 self.rest(turn);
             }
             Status::WaitingForPause
+            | Status::RollingBack
             | Status::Queued
             | Status::Paused
             | Status::Errored
@@ -93,6 +103,9 @@ impl Instance {
     }
 
     fn next_timeout(&self) -> Option<Timestamp> {
+        if self.durable.status == Status::RollingBack {
+            return None;
+        }
         let timeouts = self
             .durable
             .open
@@ -134,6 +147,7 @@ impl Instance {
             Status::Queued | Status::Running | Status::Waiting => {}
             Status::Paused
             | Status::WaitingForPause
+            | Status::RollingBack
             | Status::Errored
             | Status::Terminated
             | Status::Complete => return,

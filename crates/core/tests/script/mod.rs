@@ -4,8 +4,8 @@ mod show;
 
 use cairn_core::{
     CallId, CallRequest, Callback, Command, ConfigInput, DelayInput, DurationInput, Entry, ErrorInfo,
-    FailedAttempt, Input, Instance, InvalidConfig, Limits, NonRetryableMessage, Raised, RetriesInput,
-    StepCall, StepKey, StepKind, Timestamp,
+    FailedAttempt, Input, Instance, InvalidConfig, Limits, NonRetryableMessage, Origin, Raised, RestartFrom,
+    RetriesInput, RollbackReport, RollbackResult, StepCall, StepKey, StepKind, StepNo, Timestamp, Undo,
 };
 use std::collections::BTreeMap;
 
@@ -217,7 +217,14 @@ fn input(verb: &str, words: &mut Words) -> Input {
         "returned" => Input::Returned {
             bytes: usize::try_from(words.number_of("bytes").unwrap_or(10)).unwrap(),
         },
+        "rebuilt" => Input::Rebuilt,
+        "undone" | "undo-threw" | "undo-missing" => Input::RolledBack(rollback_report(verb, words)),
         "raised" => Input::Raised(Raised {
+            origin: if words.has("fatal") {
+                Origin::Fatal
+            } else {
+                Origin::Thrown
+            },
             error: ErrorInfo::new(words.next(), words.next()),
             from_call: words
                 .number_of("from")
@@ -229,10 +236,45 @@ fn input(verb: &str, words: &mut Words) -> Input {
         }),
         "pause" => Input::Command(Command::Pause),
         "resume" => Input::Command(Command::Resume),
-        "terminate" => Input::Command(Command::Terminate),
-        "restart" => Input::Command(Command::Restart),
+        "terminate" => Input::Command(Command::Terminate(if words.has("rollback") {
+            Undo::Steps
+        } else {
+            Undo::Nothing
+        })),
+        "restart" => Input::Command(Command::Restart(restart_from(words))),
         other => panic!("no such input: {other}"),
     }
+}
+
+fn rollback_report(verb: &str, words: &mut Words) -> RollbackReport {
+    RollbackReport {
+        step: StepNo(words.call().0),
+        attempt: words.call().0,
+        result: match verb {
+            "undone" => RollbackResult::Returned,
+            "undo-missing" => RollbackResult::Missing,
+            _ => RollbackResult::Threw {
+                error: ErrorInfo::new(words.next(), words.next()),
+                dynamic_delay: dynamic_delay(words),
+            },
+        },
+    }
+}
+
+/// `restart`, or `restart do charge count=2`.
+fn restart_from(words: &mut Words) -> RestartFrom {
+    let kind = match words.words.next().as_deref() {
+        None => return RestartFrom::Beginning,
+        Some("do") => StepKind::Do,
+        Some("sleep") => StepKind::Sleep,
+        Some("wait") => StepKind::WaitForEvent,
+        Some(other) => panic!("no such kind of step: {other}"),
+    };
+    RestartFrom::Step(StepKey {
+        kind,
+        name: words.next(),
+        count: u32::try_from(words.number_of("count").unwrap_or(1)).unwrap(),
+    })
 }
 
 fn dynamic_delay(words: &Words) -> Option<Result<u64, ErrorInfo>> {
@@ -264,6 +306,7 @@ fn step_call(verb: &str, words: &mut Words) -> StepCall {
                 CallRequest::Do {
                     config: config(words),
                     callback,
+                    rollback: words.has("undo").then(|| rollback_config(words)),
                 },
             )
         }
@@ -313,6 +356,25 @@ fn config(words: &Words) -> Result<ConfigInput, InvalidConfig> {
         retries,
         timeout: words.option("timeout").map(duration),
         sensitive,
+    })
+}
+
+fn rollback_config(words: &Words) -> Result<ConfigInput, InvalidConfig> {
+    if words.has("undo-invalid") {
+        return Err(InvalidConfig);
+    }
+    let retries = words.option("undo-limit").map(|limit| RetriesInput {
+        limit: limit.parse().unwrap(),
+        delay: match words.option("undo-delay").unwrap_or("1000") {
+            "dynamic" => DelayInput::Dynamic,
+            text => DelayInput::Fixed(duration(text)),
+        },
+        backoff: None,
+    });
+    Ok(ConfigInput {
+        retries,
+        timeout: words.option("undo-timeout").map(duration),
+        sensitive: None,
     })
 }
 

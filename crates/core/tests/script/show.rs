@@ -1,6 +1,8 @@
 //! How entries and actions are written in scripts.
 
-use cairn_core::{Action, Entry, ErrorInfo, Outcome, Outcomes, Record, RetryDelay, StepConfig, Timestamp};
+use cairn_core::{
+    Action, Entry, ErrorInfo, Outcome, Outcomes, Purpose, Record, RetryDelay, StepConfig, Timestamp,
+};
 
 pub(crate) fn entry(entry: &Entry, now: Timestamp) -> String {
     assert_eq!(entry.at, now, "an entry bears the time of its input");
@@ -16,12 +18,13 @@ fn record(record: &Record) -> String {
             name,
             count,
             config,
+            rollback,
         } => {
-            format!(
-                "step-started #{} {name}-{count}{}",
-                step.0,
-                config.as_ref().map_or(String::new(), configuration)
-            )
+            let own = config.as_ref().map_or(String::new(), configuration);
+            let rollback = rollback.as_ref().map_or(String::new(), |config| {
+                format!(" rollback{}", configuration(config))
+            });
+            format!("step-started #{} {name}-{count}{own}{rollback}", step.0)
         }
         Record::AttemptStarted { step, attempt } => format!("attempt-started #{} {attempt}", step.0),
         Record::AttemptFailed {
@@ -74,6 +77,40 @@ fn record(record: &Record) -> String {
         Record::Restarted => "restarted".into(),
         Record::Completed => "completed".into(),
         Record::Errored { error: thrown } => format!("errored {}", error(thrown)),
+        Record::RestartedFrom { step } => format!("restarted-from #{}", step.0),
+        _ => rollback(record),
+    }
+}
+
+fn rollback(record: &Record) -> String {
+    match record {
+        Record::RollbackStarted { error: thrown } => {
+            format!("rollback-started {}", thrown.as_ref().map_or("-".into(), error))
+        }
+        Record::RollbackAttemptStarted { step, attempt } => {
+            format!("rollback-attempt-started #{} {attempt}", step.0)
+        }
+        Record::RollbackAttemptFailed {
+            step,
+            attempt,
+            error: thrown,
+            retry_at,
+        } => {
+            let next = retry_at.map_or("gives up".into(), |at| format!("retry at {}", at.0));
+            format!(
+                "rollback-attempt-failed #{} {attempt} {} -> {next}",
+                step.0,
+                error(thrown)
+            )
+        }
+        Record::RollbackStepCompleted { step } => format!("rollback-step-completed #{}", step.0),
+        Record::RollbackStepFailed { step, error: thrown } => {
+            format!("rollback-step-failed #{} {}", step.0, error(thrown))
+        }
+        Record::RollbackEnded { error: thrown } => {
+            format!("rollback-ended {}", thrown.as_ref().map_or("-".into(), error))
+        }
+        other => panic!("how is this written: {other:?}"),
     }
 }
 
@@ -93,12 +130,21 @@ fn configuration(config: &StepConfig) -> String {
 
 pub(crate) fn action(action: &Action) -> String {
     match action {
-        Action::StartRun {
-            outcomes: Outcomes::Old,
-        } => "! start-run".into(),
-        Action::StartRun {
-            outcomes: Outcomes::New,
-        } => "! start-run once durable".into(),
+        Action::StartRun { outcomes, purpose } => {
+            let what = match purpose {
+                Purpose::Progress => "start-run",
+                Purpose::Rollback => "start-rollback-run",
+            };
+            match outcomes {
+                Outcomes::Old => format!("! {what}"),
+                Outcomes::New => format!("! {what} once durable"),
+            }
+        }
+        Action::RunRollback {
+            step,
+            attempt,
+            error: thrown,
+        } => format!("! run-rollback #{} {attempt} {}", step.0, error(thrown)),
         Action::StopRun => "! stop-run".into(),
         Action::RunAttempt { call, attempt } => format!("! run-attempt {} {attempt}", call.0),
         Action::Confirm { call } => format!("! confirm {}", call.0),

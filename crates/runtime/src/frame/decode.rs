@@ -4,7 +4,8 @@ use crate::value::Value;
 use crate::{ReportKind, RunId};
 use cairn_core::{
     CallId, CallRequest, Callback, ConfigInput, DelayInput, DurationInput, ErrorInfo, FailedAttempt,
-    InvalidConfig, Raised, RetriesInput, StepCall, StepKey, StepKind,
+    InvalidConfig, Origin, Raised, RetriesInput, RollbackReport, RollbackResult, StepCall, StepKey, StepKind,
+    StepNo,
 };
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -125,7 +126,14 @@ impl<'de> Visitor<'de> for MessageSeed {
             "raised" => ReportKind::Raised(Raised {
                 error: parts.error()?,
                 from_call: parts.call_or_none()?,
+                origin: match parts.next::<u8>()? {
+                    0 => Origin::Thrown,
+                    1 => Origin::Fatal,
+                    _ => return Err(de::Error::custom("fatal is 0 or 1")),
+                },
             }),
+            "rebuilt" => ReportKind::Rebuilt,
+            "undone" => ReportKind::RolledBack(undone(&mut parts)?),
             "log" => {
                 let log = Log {
                     run,
@@ -149,6 +157,11 @@ impl<'de, A: SeqAccess<'de>> Parts<'de, A> {
         self.0
             .next_element()?
             .ok_or_else(|| de::Error::custom("the message is too short"))
+    }
+
+    /// An element that may be missing.
+    fn last<T: Deserialize<'de>>(&mut self) -> Result<Option<T>, A::Error> {
+        self.0.next_element()
     }
 
     fn positive(&mut self) -> Result<u32, A::Error> {
@@ -191,7 +204,13 @@ fn called<'de, A: SeqAccess<'de>>(word: &str, parts: &mut Parts<'de, A>) -> Resu
                 1 => Callback::Executing,
                 _ => return Err(de::Error::custom("executing is 0 or 1")),
             };
-            (StepKind::Do, CallRequest::Do { config, callback })
+            let rollback = parts.last::<ConfigWire>()?.map(|wire| wire.0);
+            let request = CallRequest::Do {
+                config,
+                callback,
+                rollback,
+            };
+            (StepKind::Do, request)
         }
         "sleep" => (
             StepKind::Sleep,
@@ -231,6 +250,22 @@ fn threw<'de, A: SeqAccess<'de>>(parts: &mut Parts<'de, A>) -> Result<FailedAtte
         attempt: parts.positive()?,
         error: parts.error()?,
         dynamic_delay: parts.next::<Option<AskedDelay>>()?.map(|delay| delay.0),
+    })
+}
+
+fn undone<'de, A: SeqAccess<'de>>(parts: &mut Parts<'de, A>) -> Result<RollbackReport, A::Error> {
+    Ok(RollbackReport {
+        step: StepNo(parts.next()?),
+        attempt: parts.positive()?,
+        result: match parts.next::<&str>()? {
+            "ok" => RollbackResult::Returned,
+            "missing" => RollbackResult::Missing,
+            "threw" => RollbackResult::Threw {
+                error: parts.error()?,
+                dynamic_delay: parts.next::<Option<AskedDelay>>()?.map(|delay| delay.0),
+            },
+            _ => return Err(de::Error::custom("a rollback is ok, missing or threw")),
+        },
     })
 }
 

@@ -1,8 +1,8 @@
 //! Commands as frame text. Values are spliced in as they are stored.
 
 use super::{FULL_FRAME, LARGEST_VALUE};
-use crate::{Command, Known, KnownStep, Outcome, RunId, StartRun, Value};
-use cairn_core::{CallId, ErrorInfo, StepKind};
+use crate::{Command, Firing, Known, KnownStep, Outcome, RunId, RunRollback, StartRun, Value};
+use cairn_core::{CallId, ErrorInfo, Purpose, StepKind};
 use std::io::Write as _;
 
 /// Collects commands into frames.
@@ -41,6 +41,7 @@ impl FrameWriter {
                 self.number(u64::from(*attempt));
                 self.end();
             }
+            Command::Rollback(rollback) => self.rollback(rollback),
             Command::Settle { run, call, outcome } => {
                 self.begin(outcome_word(outcome), *run, Some(*call));
                 self.outcome(outcome);
@@ -148,9 +149,18 @@ impl FrameWriter {
         self.quoted(&start.instance_id);
         let _ = write!(
             self.open,
-            ",\"created\":{},\"steps\":{}}}",
+            ",\"created\":{},\"steps\":{}",
             start.created_at.0, start.step_limit
         );
+        if let Some(Firing { cron, scheduled_at }) = &start.firing {
+            self.open.extend_from_slice(b",\"schedule\":{\"cron\":");
+            self.quoted(cron);
+            let _ = write!(self.open, ",\"scheduledTime\":{}}}", scheduled_at.0);
+        }
+        self.open.extend_from_slice(match start.purpose {
+            Purpose::Progress => b"}".as_slice(),
+            Purpose::Rollback => b",\"rollback\":true}",
+        });
         self.value(&start.params);
         let mut steps = start.history.iter();
         while self.steps(&mut steps) {
@@ -158,6 +168,16 @@ impl FrameWriter {
             self.close_frame();
             self.begin("steps", start.run, None);
         }
+        self.end();
+    }
+
+    fn rollback(&mut self, rollback: &RunRollback) {
+        self.begin("rollback", rollback.run, None);
+        self.number(u64::from(rollback.step.0));
+        self.text(&rollback.key.name);
+        self.number(u64::from(rollback.key.count));
+        self.number(u64::from(rollback.attempt));
+        self.error(&rollback.error);
         self.end();
     }
 
@@ -219,6 +239,7 @@ fn largest_value(command: &Command) -> usize {
     };
     match command {
         Command::Settle { outcome, .. } => of(outcome),
+        Command::Rollback(rollback) => rollback.error.message.len(),
         Command::Start(start) => {
             let known = start.history.iter().map(|step| match &step.known {
                 Known::Ended(outcome) => of(outcome),

@@ -48,11 +48,13 @@ fn json(text: &str) -> Value {
 fn start(history: Vec<KnownStep>) -> Command {
     Command::Start(Box::new(StartRun {
         run: RunId(1),
+        purpose: cairn_core::Purpose::Progress,
         worker: WorkerId("w".into()),
         class_name: "Cla\"ss".into(),
         workflow_name: "flow".into(),
         instance_id: "i".into(),
         created_at: Timestamp(5),
+        firing: None,
         params: json("{\"a\":1}"),
         step_limit: 10,
         history,
@@ -175,7 +177,8 @@ fn step_calls() {
         call.request,
         CallRequest::Do {
             config: Ok(ConfigInput::default()),
-            callback: Callback::Executing
+            callback: Callback::Executing,
+            rollback: None,
         }
     );
 
@@ -187,7 +190,8 @@ fn step_calls() {
         call.request,
         CallRequest::Do {
             config: Err(InvalidConfig),
-            callback: Callback::Idle
+            callback: Callback::Idle,
+            rollback: None,
         }
     );
 
@@ -260,7 +264,7 @@ fn outcomes_of_attempts_and_runs() {
         panic!()
     };
     assert_eq!(failed.dynamic_delay, Some(Err(ErrorInfo::new("D", "n"))));
-    let ReportKind::Raised(raised) = one(r#"["raised",7,["E","m"],4]"#) else {
+    let ReportKind::Raised(raised) = one(r#"["raised",7,["E","m"],4,0]"#) else {
         panic!()
     };
     assert_eq!(

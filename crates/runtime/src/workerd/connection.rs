@@ -80,6 +80,7 @@ impl Runs {
                     }
                 }
                 Command::Attempt { .. }
+                | Command::Rollback(_)
                 | Command::Settle { .. }
                 | Command::Hold { .. }
                 | Command::Unhold { .. } => {}
@@ -221,10 +222,7 @@ async fn read(mut stream: SplitStream<Socket>, runs: Arc<Runs>, context: Context
 }
 
 fn is_last(report: &Report) -> bool {
-    matches!(
-        report.kind,
-        ReportKind::Returned { .. } | ReportKind::Raised(_) | ReportKind::Lost { .. }
-    )
+    matches!(report.kind, ReportKind::Returned { .. } | ReportKind::Lost { .. })
 }
 
 /// Reads a frame: its messages that may be believed, and whether it is sound.
@@ -354,12 +352,14 @@ mod tests {
 
     fn start(run: u64) -> Command {
         Command::Start(Box::new(StartRun {
+            purpose: cairn_core::Purpose::Progress,
             run: RunId(run),
             worker: WorkerId("w".into()),
             class_name: "C".into(),
             workflow_name: "f".into(),
             instance_id: "i".into(),
             created_at: Timestamp(0),
+            firing: None,
             params: Value::empty_object(),
             step_limit: 1,
             history: Vec::new(),
@@ -397,8 +397,11 @@ mod tests {
         assert_eq!(feed(&runs, r#"[["returned",1,"j",1]]"#), (1, true));
         assert_eq!(feed(&runs, &format!("[{DONE_1}]")), (0, false));
         assert_eq!(
-            feed(&runs, r#"[["raised",2,["E","m"],0],["returned",2,"j",1]]"#),
-            (1, false)
+            feed(
+                &runs,
+                r#"[["raised",2,["E","m"],0,0],["returned",2,"j",1],["rebuilt",2]]"#
+            ),
+            (2, false)
         );
         assert!(runs.is_empty());
     }

@@ -8,13 +8,15 @@ pub(super) const MAIN: &str = "__cairn_main.js";
 pub(super) const ENTRYPOINT: &str = "__CairnHost";
 
 /// Modules of the shim, by file name.
-pub(super) const MODULES: [(&str, &str); 9] = [
+pub(super) const MODULES: [(&str, &str); 11] = [
     ("primordials.js", include_str!("../../js/primordials.js")),
     ("errors.js", include_str!("../../js/errors.js")),
     ("value.js", include_str!("../../js/value.js")),
     ("config.js", include_str!("../../js/config.js")),
     ("scope.js", include_str!("../../js/scope.js")),
     ("log.js", include_str!("../../js/log.js")),
+    ("delay.js", include_str!("../../js/delay.js")),
+    ("undo.js", include_str!("../../js/undo.js")),
     ("step.js", include_str!("../../js/step.js")),
     ("run.js", include_str!("../../js/run.js")),
     ("host.js", include_str!("../../js/host.js")),

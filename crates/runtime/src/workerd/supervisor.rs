@@ -207,6 +207,7 @@ impl Runtime for Workerd {
                     }
                     Command::Stop { .. } => routes.remove(&run),
                     Command::Attempt { .. }
+                    | Command::Rollback(_)
                     | Command::Settle { .. }
                     | Command::Hold { .. }
                     | Command::Unhold { .. } => routes.get(&run).cloned(),
@@ -249,6 +250,7 @@ pub(super) fn started(command: &Command) -> Option<RunId> {
     match command {
         Command::Start(start) => Some(start.run),
         Command::Attempt { .. }
+        | Command::Rollback(_)
         | Command::Settle { .. }
         | Command::Hold { .. }
         | Command::Unhold { .. }

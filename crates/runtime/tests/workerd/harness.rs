@@ -148,12 +148,14 @@ impl World {
         self.last_run += 1;
         let run = RunId(self.last_run);
         self.perform([Command::Start(Box::new(StartRun {
+            purpose: cairn_core::Purpose::Progress,
             run,
             worker: self.worker.clone(),
             class_name: "Flow".into(),
             workflow_name: "flow".into(),
             instance_id: format!("instance-{}", run.0),
             created_at: Timestamp(1_700_000_000_000),
+            firing: None,
             params: Value::from_json(params).unwrap(),
             step_limit: self.step_limit,
             history,

@@ -114,6 +114,7 @@ async fn attempts_on_command() {
     let CallRequest::Do {
         config: Ok(config),
         callback: Callback::Executing,
+        rollback: None,
     } = call.request
     else {
         panic!()
@@ -364,18 +365,21 @@ async fn what_run_throws_names_its_step() {
     };
     let run = world.start("1");
     let expected = Raised {
+        origin: cairn_core::Origin::Thrown,
         error: ErrorInfo::new("TypeError", "mine"),
         from_call: None,
     };
     assert_eq!(raised(world.finish(run).await), expected);
     let run = world.start("2");
     let expected = Raised {
+        origin: cairn_core::Origin::Thrown,
         error: ErrorInfo::new("Error", "x"),
         from_call: Some(CallId(1)),
     };
     assert_eq!(raised(world.finish(run).await), expected);
     let run = world.start("3");
     let expected = Raised {
+        origin: cairn_core::Origin::Thrown,
         error: ErrorInfo::new("Error", "other"),
         from_call: None,
     };
@@ -397,6 +401,7 @@ async fn results_that_end_the_instance() {
         assert_eq!(
             raised,
             Raised {
+                origin: cairn_core::Origin::Fatal,
                 error: ErrorInfo::fatal(reason),
                 from_call: Some(CallId(1))
             },
@@ -457,6 +462,7 @@ async fn what_is_not_ordinary_waits_to_be_told() {
         let CallRequest::Do {
             config,
             callback: Callback::Idle,
+            rollback: None,
         } = call.request
         else {
             panic!("{at}: {call:?}")

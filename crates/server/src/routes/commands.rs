@@ -5,8 +5,8 @@ use crate::answer::{Answer, bad, done, engine};
 use crate::app::Call;
 use crate::body;
 use axum::body::Body;
-use cairn_api::{ApiError, EventSent, Failure, StatusChange, StatusChanged};
-use cairn_engine::{Control, Value};
+use cairn_api::{EventSent, Failure, StatusChange, StatusChanged};
+use cairn_engine::{Control, RestartFrom, StepKey, StepKind, Undo, Value};
 
 /// `PATCH …/status`
 pub(super) async fn status(call: &Call, body: Body, (account, workflow, id): (&str, &str, &str)) -> Answer {
@@ -16,18 +16,10 @@ pub(super) async fn status(call: &Call, body: Body, (account, workflow, id): (&s
         StatusChange::Resume => Control::Resume,
         StatusChange::Terminate {
             rollback: None | Some(false),
-        } => Control::Terminate,
-        StatusChange::Restart { from: None } => Control::Restart,
-        StatusChange::Terminate { rollback: Some(true) } => {
-            return Err(unsupported(
-                "terminating with rollback is not available yet; terminate without rollback",
-            ));
-        }
-        StatusChange::Restart { from: Some(_) } => {
-            return Err(unsupported(
-                "restarting from a step is not available yet; restart from the beginning",
-            ));
-        }
+        } => Control::Terminate(Undo::Nothing),
+        StatusChange::Terminate { rollback: Some(true) } => Control::Terminate(Undo::Steps),
+        StatusChange::Restart { from: None } => Control::Restart(RestartFrom::Beginning),
+        StatusChange::Restart { from: Some(from) } => Control::Restart(RestartFrom::Step(step_key(from)?)),
     };
     let finished = call
         .app
@@ -41,8 +33,26 @@ pub(super) async fn status(call: &Call, body: Body, (account, workflow, id): (&s
     })
 }
 
-fn unsupported(explanation: &str) -> Failure {
-    Failure::new(ApiError::NotSupported, explanation)
+fn step_key(from: cairn_api::RestartFrom) -> Result<StepKey, Failure> {
+    let kind = match from.kind.as_deref() {
+        None | Some("do") => StepKind::Do,
+        Some("sleep") => StepKind::Sleep,
+        Some("waitForEvent") => StepKind::WaitForEvent,
+        Some(other) => {
+            return Err(bad(format!(
+                "from.type is \"do\", \"sleep\" or \"waitForEvent\", not \"{other}\""
+            )));
+        }
+    };
+    let count = from.count.unwrap_or(1);
+    if count == 0 {
+        return Err(bad("from.count counts from 1"));
+    }
+    Ok(StepKey {
+        kind,
+        name: from.name,
+        count,
+    })
 }
 
 /// `POST …/events/:type`: the body is the payload, any JSON; without a body it is undefined.

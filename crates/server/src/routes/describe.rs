@@ -234,6 +234,7 @@ mod tests {
             attempts: vec![failed, running],
             output,
             retry_at: None,
+            rollback: None,
         };
         step(StepKind::Do, detail, output.map(|_| 3))
     }

@@ -5,7 +5,7 @@ use cairn_api::{DurationValue, Failure, InstanceStatus, NamedError, Retention, T
 use cairn_engine::{DurationInput, ErrorInfo, Status, Timestamp, Trigger, parse_duration};
 
 /// The statuses that lists can be filtered by.
-pub(super) const STATUSES: [(&str, Status); 8] = [
+pub(super) const STATUSES: [(&str, Status); 9] = [
     ("queued", Status::Queued),
     ("running", Status::Running),
     ("paused", Status::Paused),
@@ -14,6 +14,7 @@ pub(super) const STATUSES: [(&str, Status); 8] = [
     ("complete", Status::Complete),
     ("waitingForPause", Status::WaitingForPause),
     ("waiting", Status::Waiting),
+    ("rollingBack", Status::RollingBack),
 ];
 
 pub(super) fn status(status: Status) -> InstanceStatus {
@@ -26,6 +27,7 @@ pub(super) fn status(status: Status) -> InstanceStatus {
         Status::Complete => InstanceStatus::Complete,
         Status::WaitingForPause => InstanceStatus::WaitingForPause,
         Status::Waiting => InstanceStatus::Waiting,
+        Status::RollingBack => InstanceStatus::RollingBack,
     }
 }
 

@@ -129,7 +129,7 @@ fn shown_counts(counts: &StatusCounts) -> InstanceCounts {
         errored: counts.of(Status::Errored),
         paused: counts.of(Status::Paused),
         queued: counts.of(Status::Queued),
-        rolling_back: 0,
+        rolling_back: counts.of(Status::RollingBack),
         running: counts.of(Status::Running),
         terminated: counts.of(Status::Terminated),
         waiting: counts.of(Status::Waiting),
