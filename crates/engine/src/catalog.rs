@@ -3,7 +3,7 @@
 use crate::script::{metadata_of, spec_of};
 use crate::signal::Signal;
 use crate::{EarlierSecrets, Engine, EngineError, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
-use cairn_core::check_workflow_name;
+use cairn_core::{Cron, Timestamp, check_workflow_name};
 use cairn_runtime::{Checked, WorkerError, WorkerId};
 use cairn_store::{
     NewScriptVersion, NewWorkflow, ScriptRow, ScriptVersionRow, StatusCounts, WorkflowPage, WorkflowRow,
@@ -35,6 +35,15 @@ pub struct PutWorkflow {
     pub settings: WorkflowSettings,
 }
 
+/// A schedule of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleDetails {
+    /// The cron expression.
+    pub cron: String,
+    /// When it fires next, if ever.
+    pub next: Option<Timestamp>,
+}
+
 /// A workflow with what its instances do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkflowDetails {
@@ -42,6 +51,8 @@ pub struct WorkflowDetails {
     pub row: WorkflowRow,
     /// Settings of its newest version.
     pub settings: WorkflowSettings,
+    /// Its schedules, as put.
+    pub schedules: Vec<ScheduleDetails>,
     /// Instances by status.
     pub counts: StatusCounts,
     /// Whether its script exists.
@@ -187,10 +198,10 @@ impl Engine {
         ScriptMetadata::from_stored(&modules.metadata)
     }
 
-    /// Defines a workflow or changes it; each call makes a new version.
+    /// Defines a workflow or changes it; each call makes a new version. Its schedules fire from now on; those it had before go on.
     ///
     /// # Errors
-    /// [`EngineError::InvalidName`]
+    /// [`EngineError::InvalidName`], and [`EngineError::InvalidInput`] when the account has too many schedules.
     pub async fn put_workflow(
         &self,
         account: &str,
@@ -202,6 +213,11 @@ impl Engine {
             name: name.into(),
             reason,
         })?;
+        let _one_at_a_time = self.shared.schedule_puts.lock().await;
+        let schedules = put.settings.schedules.clone();
+        if !schedules.is_empty() {
+            self.check_schedules(account, (name, &schedules)).await?;
+        }
         let settings = serde_json::to_string(&put.settings)
             .map_err(|error| EngineError::InvalidInput(error.to_string()))?;
         let workflow = NewWorkflow {
@@ -213,9 +229,11 @@ impl Engine {
             class_name: put.class_name,
             at: self.shared.clock.now(),
             settings,
-            schedules: put.settings.schedules,
+            schedules,
         };
-        Ok(self.shared.store.put_workflow(workflow).await?)
+        let row = self.shared.store.put_workflow(workflow).await?;
+        self.shared.schedules_changed.notify_one();
+        Ok(row)
     }
 
     /// The row of a workflow.
@@ -240,8 +258,14 @@ impl Engine {
         let counts = self.shared.store.counts(row.no).await?;
         let script_exists = self.script(&row.account, &row.script).await?.is_some();
         let settings = read_settings(&row.settings)?;
+        let now = self.shared.clock.now();
+        let schedules = settings.schedules.iter().map(|cron| ScheduleDetails {
+            cron: cron.clone(),
+            next: Cron::parse(cron).ok().and_then(|cron| cron.next_after(now)),
+        });
         Ok(WorkflowDetails {
             row,
+            schedules: schedules.collect(),
             settings,
             counts,
             script_exists,
@@ -294,6 +318,7 @@ impl Engine {
             self.shared.signal(Signal::Deleted(instance));
         }
         self.shared.followers.call_all();
+        self.shared.schedules_changed.notify_one();
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! What clients see of one instance.
 
 use crate::instances::corrupt;
+use crate::schedules::firing_of;
 use crate::{Engine, EngineError};
 use bytes::Bytes;
 use cairn_core::{Entry, ErrorInfo, InstanceView, Seq, StepKey, StepKind};
-use cairn_runtime::Value;
+use cairn_runtime::{Firing, Value};
 use cairn_store::{InstanceNo, InstanceRow, JournalEntry, Payload, StoreError, WorkflowRow};
 use std::collections::BTreeMap;
 
@@ -24,6 +25,8 @@ pub struct InstanceDetails {
     pub row: InstanceRow,
     /// Its workflow.
     pub workflow: WorkflowRow,
+    /// The firing of a schedule it comes from.
+    pub firing: Option<Firing>,
     /// Its parameters as JSON text.
     pub params: String,
     /// Its output as JSON text, once complete; none when `run()` returned undefined.
@@ -74,6 +77,7 @@ impl Engine {
             }
         }
         Ok(InstanceDetails {
+            firing: firing_of(&row),
             row,
             workflow,
             params,

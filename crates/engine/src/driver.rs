@@ -5,6 +5,7 @@
 //! claimed again.
 
 use crate::message::{Message, Request};
+use crate::schedules::firing_of;
 use crate::signal::Loaded;
 use bytes::Bytes;
 use cairn_core::{
@@ -440,6 +441,7 @@ impl Driver {
             workflow_name: self.workflow_name.clone(),
             instance_id: self.row.id.clone(),
             created_at: self.row.created_at,
+            firing: firing_of(&self.row),
             params: self.value(Seq(0))?,
             step_limit: self.instance.limits().steps,
             history,

@@ -152,7 +152,12 @@ impl Engine {
     ) -> Result<NewInstance, EngineError> {
         let settings = &self.shared.settings;
         let id = create.id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        check_instance_id(&id).map_err(|reason| EngineError::InvalidName {
+        let checked = match trigger {
+            Trigger::Api | Trigger::Binding | Trigger::Event => check_instance_id(&id),
+            // Schedules name their instances after themselves.
+            Trigger::Cron => check_addressable_id(&id),
+        };
+        checked.map_err(|reason| EngineError::InvalidName {
             what: "instance id",
             name: id.clone(),
             reason,

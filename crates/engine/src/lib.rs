@@ -18,11 +18,12 @@ mod instances;
 mod limits;
 mod maintenance;
 mod message;
+mod schedules;
 mod script;
 mod settings;
 mod signal;
 
-pub use catalog::{PutWorkflow, UploadedScript, WorkflowDetails};
+pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
 pub use clock::{Clock, SystemClock};
 pub use details::{InstanceDetails, Preview, StepOutput};
 pub use error::EngineError;
@@ -33,11 +34,11 @@ pub use settings::{Settings, WorkflowSettings};
 
 // The words of the crates below that appear in this crate's interface.
 pub use cairn_core::{
-    AttemptView, DurationInput, ErrorInfo, EventKind, EventType, InstanceEvent, InstanceView, InvalidName, Limits, Rejected, RestartFrom,
+    AttemptView, Cron, CronError, DurationInput, ErrorInfo, EventKind, EventType, InstanceEvent, InstanceView, InvalidName, Limits, Rejected, RestartFrom,
     RollbackView, RolledBackStep, Seq, Status, StepConfig, StepDetail, StepKey, StepKind, StepView, Timestamp, Undo, check_addressable_id, check_event_type,
     check_instance_id, check_workflow_name, parse_duration,
 };
-pub use cairn_runtime::{Module, ModuleKind, Value};
+pub use cairn_runtime::{Firing, Module, ModuleKind, Value};
 pub use cairn_store::{
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, ScriptRow, ScriptVersionRow, SortOrder,
     StatusCounts, StoreError, Trigger, WorkflowPage, WorkflowRow, WorkflowVersionRow,
@@ -95,6 +96,10 @@ struct Shared {
     followers: follow::Followers,
     /// Limits by workflow version and script version.
     known_limits: Mutex<HashMap<(String, String), Limits>>,
+    /// Wakes whoever fires schedules.
+    schedules_changed: tokio::sync::Notify,
+    /// Held while schedules are counted and put.
+    schedule_puts: tokio::sync::Mutex<()>,
 }
 
 impl Engine {
@@ -124,6 +129,8 @@ impl Engine {
             next_token: AtomicU64::new(1),
             followers: follow::Followers::default(),
             known_limits: Mutex::default(),
+            schedules_changed: tokio::sync::Notify::new(),
+            schedule_puts: tokio::sync::Mutex::default(),
         });
         dispatcher::start(Arc::clone(&shared), received, reports);
         Ok(Self { shared })

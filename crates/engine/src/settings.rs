@@ -14,6 +14,8 @@ pub struct Settings {
     pub params_bytes: usize,
     /// Instances held in memory at once; the others are queued in the store.
     pub instances_in_memory: usize,
+    /// Schedules of all workflows of an account.
+    pub schedules: usize,
     /// How long finished instances are kept by default, milliseconds.
     pub retention_millis: u64,
     /// How long this node may be silent before others may take its instances, milliseconds.
@@ -27,6 +29,7 @@ impl Default for Settings {
             inbox_messages: 10_000,
             params_bytes: 1 << 20,
             instances_in_memory: 10_000,
+            schedules: 100,
             retention_millis: 7 * 86_400_000,
             lease_millis: 30_000,
         }

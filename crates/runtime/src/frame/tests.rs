@@ -2,7 +2,7 @@
 
 use super::decode::Hello;
 use super::*;
-use crate::{Command, Known, KnownStep, Outcome, ReportKind, RunId, StartRun, Value, WorkerId};
+use crate::{Command, Firing, Known, KnownStep, Outcome, ReportKind, RunId, StartRun, Value, WorkerId};
 use cairn_core::{
     CallId, CallRequest, Callback, ConfigInput, DelayInput, DurationInput, ErrorInfo, InvalidConfig, StepKey,
     StepKind, Timestamp,
@@ -122,6 +122,20 @@ fn commands_share_a_frame() {
     .assert_eq(&frames[0].replace("],[\"attempt", "],\n[\"attempt").replace("],[\"st", "],\n[\"st").replace("],[\"value\"", "],\n[\"value\"")
         .replace("],[\"slept", "],\n[\"slept").replace("],[\"event", "],\n[\"event").replace("],[\"failed", "],\n[\"failed")
         .replace("],[\"hold", "],\n[\"hold").replace("],[\"unhold", "],\n[\"unhold"));
+}
+
+#[test]
+fn a_firing_travels_with_the_start() {
+    let Command::Start(mut begin) = start(Vec::new()) else {
+        panic!("a start");
+    };
+    begin.firing = Some(Firing {
+        cron: "*/30 * * * MON".into(),
+        scheduled_at: Timestamp(60_000),
+    });
+    let frames = frames(&[Command::Start(begin)]);
+    let schedule = r#""steps":10,"schedule":{"cron":"*/30 * * * MON","scheduledTime":60000}},"j","#;
+    assert!(frames[0].contains(schedule), "{}", frames[0]);
 }
 
 #[test]

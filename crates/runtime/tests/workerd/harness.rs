@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cairn_core::{CallId, CallRequest, Callback, StepCall, Timestamp};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_runtime::{
-    Binding, Command, KnownStep, Module, ModuleKind, Outcome, Report, ReportKind, RunId, Runtime as _,
+    Binding, Command, Firing, KnownStep, Module, ModuleKind, Outcome, Report, ReportKind, RunId, Runtime as _,
     StartRun, Value, WorkerError, WorkerId, WorkerSource, WorkerSpec,
 };
 use std::collections::VecDeque;
@@ -69,6 +69,8 @@ pub(crate) struct World {
     queue: VecDeque<Report>,
     last_run: u64,
     pub(crate) step_limit: u32,
+    /// What the next runs come from.
+    pub(crate) firing: Option<Firing>,
     run_dir: TempDir,
 }
 
@@ -132,6 +134,7 @@ impl World {
             queue: VecDeque::new(),
             last_run: 0,
             step_limit: 10_000,
+            firing: None,
             run_dir,
         })
     }
@@ -155,7 +158,7 @@ impl World {
             workflow_name: "flow".into(),
             instance_id: format!("instance-{}", run.0),
             created_at: Timestamp(1_700_000_000_000),
-            firing: None,
+            firing: self.firing.clone(),
             params: Value::from_json(params).unwrap(),
             step_limit: self.step_limit,
             history,

@@ -5,7 +5,7 @@ use cairn_core::{
     CallId, CallRequest, Callback, DurationInput, ErrorInfo, FailedAttempt, Raised, StepKey, StepKind,
     Timestamp,
 };
-use cairn_runtime::{Command, Known, KnownStep, Outcome, Report, ReportKind, Value};
+use cairn_runtime::{Command, Firing, Known, KnownStep, Outcome, Report, ReportKind, Value};
 
 fn json(text: &str) -> Value {
     Value::from_json(text).unwrap()
@@ -48,6 +48,24 @@ async fn hello() {
         world.output(run).await,
         "{\"greeting\":\"hello \\\"\\\\\\n\u{1F600}, Ada!\",\"event\":{\"payload\":{\"name\":\"Ada\"},\
          \"timestamp\":\"2023-11-14T22:13:20.000Z\",\"instanceId\":\"instance-1\",\"workflowName\":\"flow\"}}"
+    );
+}
+
+#[tokio::test]
+async fn a_firing_is_in_the_event() {
+    let Some(mut world) = World::with_flow("return event.schedule;") else {
+        return;
+    };
+    let run = world.start("{}");
+    assert!(matches!(world.finish(run).await, ReportKind::Returned { output } if output.is_undefined()));
+    world.firing = Some(Firing {
+        cron: "*/30 * * * *".into(),
+        scheduled_at: Timestamp(1_786_001_400_000),
+    });
+    let run = world.start("{}");
+    assert_eq!(
+        world.output(run).await,
+        r#"{"cron":"*/30 * * * *","scheduledTime":1786001400000}"#
     );
 }
 
