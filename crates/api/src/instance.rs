@@ -245,6 +245,15 @@ pub struct Retries {
     pub backoff: Option<String>,
 }
 
+/// What lets a browser subscribe to the events of one instance, for a short time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SubscribeToken {
+    /// Goes into the query of the WebSocket's address as `token`.
+    pub token: String,
+    /// Until when it may be used to connect.
+    pub expires_on: Time,
+}
+
 /// A delay as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -17,7 +17,7 @@ pub use instance::{
     Attempt, BatchDeleteRequest, BatchDeleteResult, BatchTerminateResult, DeleteError, Deleted, EventSent,
     InstanceCreate, InstanceCreated, InstanceDeleted, InstanceDetails, InstanceRow, InstanceStatus,
     JobStatus, NamedError, RestartFrom, Retries, RetryDelay, StatusChange, StatusChanged, Step, StepConfig,
-    StepOutput, StepTimeout, TerminateJob, TriggerInfo, TriggerSource,
+    StepOutput, StepTimeout, SubscribeToken, TerminateJob, TriggerInfo, TriggerSource,
 };
 pub use page::{OffsetPage, PER_PAGE_MAX};
 pub use script::{

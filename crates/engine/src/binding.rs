@@ -1,12 +1,14 @@
 //! The engine as the host of workflow bindings.
 
-use crate::{Control, CreateInstance, Engine, EngineError};
+use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Subscription};
 use async_trait::async_trait;
 use cairn_runtime::{
-    BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, Value,
+    BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
+    EventSource, SubscribeCall, Value,
 };
 use cairn_core::{RestartFrom, Undo};
 use cairn_store::Trigger;
+use std::collections::BTreeSet;
 
 const BATCH_MAX: usize = 100;
 
@@ -42,6 +44,51 @@ impl BindingHost for Engine {
                 payload,
             } => self.binding_event(place, (&id, &event_type, payload)).await,
         }
+    }
+
+    async fn subscribe(&self, call: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError> {
+        // A missing instance is told first.
+        let found = self.instance_row(&call.account, &call.workflow, &call.id).await;
+        found.map_err(|error| missing_or(&error))?;
+        let follow = Follow {
+            cursor: call.cursor,
+            filter: call.filter.map(read_filter).transpose()?,
+        };
+        let place = (call.account.as_str(), call.workflow.as_str());
+        let subscription = self.subscribe(place.0, place.1, (&call.id, follow)).await;
+        let subscription = subscription.map_err(|error| missing_or(&error))?;
+        Ok(Box::new(Events(subscription)))
+    }
+}
+
+/// The one message without a code in front (behaviour §5), or any other.
+fn missing_or(error: &EngineError) -> BindingError {
+    match error {
+        EngineError::InstanceNotFound(_) => BindingError {
+            message: "instance.not_found".into(),
+        },
+        error => binding_error(error),
+    }
+}
+
+fn read_filter(words: Vec<String>) -> Result<BTreeSet<EventType>, BindingError> {
+    let types: Option<BTreeSet<EventType>> = words.iter().map(|word| EventType::from_word(word)).collect();
+    types.ok_or_else(|| BindingError {
+        message: BindingError::INVALID_SUBSCRIPTION.into(),
+    })
+}
+
+/// The events of an instance for user code.
+struct Events(Subscription);
+
+#[async_trait]
+impl EventSource for Events {
+    async fn next(&mut self) -> Result<Option<BindingEvent>, BindingError> {
+        let told = self.0.next().await.map_err(|error| binding_error(&error))?;
+        Ok(told.map(|told| {
+            let (fields, value) = told.parts(self.0.id());
+            BindingEvent { fields, value }
+        }))
     }
 }
 

@@ -2,6 +2,7 @@
 // It hands each call to cairn over HTTP on a socket of this process.
 
 import { WorkerEntrypoint } from 'cloudflare:workers';
+import { Subscription, subscriptionText } from './subscription.js';
 import { decode, encode } from './value.js';
 
 // Its name is part of the message, as it is for errors with names of their own that cross from one Worker to another.
@@ -12,6 +13,12 @@ class WorkflowError extends Error {
 }
 
 const unsupported = (what) => new WorkflowError(`(body) ${what} is not supported by this version of Cairn`);
+
+const INVALID_SUBSCRIPTION = 'Invalid Workflow subscription options';
+
+// Two messages come as they are (behaviour §5, §7).
+const failureOf = (message) =>
+  message === 'instance.not_found' || message === INVALID_SUBSCRIPTION ? new Error(message) : new WorkflowError(message);
 
 // A value as the JSON text `[form, body]`.
 function wire(value, what) {
@@ -54,16 +61,19 @@ function durationText(value) {
 const idText = (id) => JSON.stringify(String(id).toWellFormed());
 
 export class WorkflowBinding extends WorkerEntrypoint {
-  async #call(method, rest) {
+  #fetch(method, rest) {
     const workflow = JSON.stringify(this.ctx.props.workflow);
-    const response = await this.env.cairn.fetch('http://cairn/', {
+    return this.env.cairn.fetch('http://cairn/', {
       method: 'POST',
       body: `{"workflow":${workflow},"method":"${method}"${rest}}`,
     });
+  }
+
+  async #call(method, rest) {
+    const response = await this.#fetch(method, rest);
     const reply = await response.json();
     if (reply.failure === undefined) return reply;
-    // The one message that comes as it is (behaviour §5).
-    throw reply.failure === 'instance.not_found' ? new Error(reply.failure) : new WorkflowError(reply.failure);
+    throw failureOf(reply.failure);
   }
 
   #one(method, id) {
@@ -187,8 +197,16 @@ export class WorkflowBinding extends WorkerEntrypoint {
     await this.#call('sendEvent', `,"id":${idText(id)}${event}`);
   }
 
-  async subscribe() {
-    throw unsupported('subscribe()');
+  async subscribe(id, options = {}) {
+    const asked = subscriptionText(options);
+    if (asked === null) {
+      // A missing instance is told first.
+      await this.getInstance(id);
+      throw failureOf(INVALID_SUBSCRIPTION);
+    }
+    const response = await this.#fetch('subscribe', `,"id":${idText(id)}${asked}`);
+    if (response.ok) return new Subscription(response.body, failureOf);
+    throw failureOf((await response.json()).failure);
   }
 }
 

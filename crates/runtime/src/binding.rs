@@ -12,6 +12,46 @@ pub trait BindingHost: Send + Sync + 'static {
     /// # Errors
     /// [`BindingError`], thrown to the caller as a `WorkflowError` with its message.
     async fn call(&self, call: BindingCall) -> Result<BindingReply, BindingError>;
+
+    /// Serves `subscribe(options)`. Dropping what it gives ends the subscription.
+    ///
+    /// # Errors
+    /// [`BindingError`]; [`BindingError::INVALID_SUBSCRIPTION`] where the options are not of the documented form.
+    async fn subscribe(&self, call: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError>;
+}
+
+/// One call of `subscribe(options)`. Account and workflow come from the binding's own configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscribeCall {
+    /// The account of the Worker that calls.
+    pub account: String,
+    /// The workflow its binding names.
+    pub workflow: String,
+    /// The instance.
+    pub id: String,
+    /// `cursor`: events with a number above it.
+    pub cursor: u64,
+    /// `filter`: types of events, unchecked; all when absent.
+    pub filter: Option<Vec<String>>,
+}
+
+/// The events of an instance, one after the other.
+#[async_trait]
+pub trait EventSource: Send {
+    /// The next event, once there is one; none after the last.
+    ///
+    /// # Errors
+    /// [`BindingError`] when no more can be had; then it is over.
+    async fn next(&mut self) -> Result<Option<BindingEvent>, BindingError>;
+}
+
+/// An event as user code sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindingEvent {
+    /// All its fields as a JSON object, but the value.
+    pub fields: String,
+    /// The field with a value of user code, and the value.
+    pub value: Option<(&'static str, Value)>,
 }
 
 /// One call. Account and workflow come from the binding's own configuration, not from user code.
@@ -115,4 +155,9 @@ pub enum BindingReply {
 pub struct BindingError {
     /// The message user code sees, such as `(instance.already_exists) Workflow instance with id "x" already exists`.
     pub message: String,
+}
+
+impl BindingError {
+    /// The message for options of `subscribe()` that are not of the documented form (behaviour §7).
+    pub const INVALID_SUBSCRIPTION: &str = "Invalid Workflow subscription options";
 }

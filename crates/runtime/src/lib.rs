@@ -13,7 +13,10 @@ pub mod value;
 mod worker;
 pub mod workerd;
 
-pub use binding::{BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions};
+pub use binding::{
+    BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
+    EventSource, SubscribeCall,
+};
 pub use command::{Command, Firing, Known, KnownStep, Outcome, RunRollback, StartRun};
 pub use report::{Report, ReportKind, Reports};
 pub use value::{CorruptValue, Value};

@@ -4,6 +4,7 @@
 //! while, and starts it again with growing pauses when it fails. Each process is spoken to over one WebSocket
 //! (PROTOCOL.md); when that ends, for whatever reason, all runs on it are lost and said to be.
 
+mod binding_events;
 mod binding_server;
 mod config;
 mod connection;

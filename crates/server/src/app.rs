@@ -9,13 +9,15 @@ use crate::jobs::Jobs;
 use crate::query::Query;
 use crate::route::Route;
 use crate::routes;
+use crate::subscribers::Subscribers;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, Method, Response};
 use axum::routing::get;
 use cairn_api::{ApiError, Failure};
-use cairn_engine::Engine;
+use cairn_engine::{Clock as _, Engine, SystemClock};
+use parking_lot::Mutex;
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub(crate) struct App {
     pub(crate) limits: BodyLimits,
     pub(crate) jobs: Jobs,
     pub(crate) handlers: Handlers,
+    pub(crate) subscribers: Subscribers,
     /// Where this server listens; names the URLs of Workers.
     pub(crate) address: SocketAddr,
 }
@@ -39,7 +42,12 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
+    /// The way to a WebSocket, until it is taken.
+    pub(crate) upgrade: Upgrade,
 }
+
+/// The way to a WebSocket, when the request asks for one.
+pub(crate) type Upgrade = Mutex<Option<WebSocketUpgrade>>;
 
 impl Call {
     pub(crate) fn engine(&self) -> &Engine {
@@ -94,8 +102,9 @@ async fn enter(State(app): State<Arc<App>>, request: Request) -> Response<Body> 
 }
 
 async fn handle(app: Arc<App>, request: Request) -> Answer {
-    let (parts, body) = request.into_parts();
-    app.gate.admit(&parts.uri, &parts.headers)?;
+    let (mut parts, body) = request.into_parts();
+    app.subscribers
+        .admit(&app.gate, (&parts.method, &parts.uri, &parts.headers), SystemClock.now())?;
     let path = parts.uri.path();
     let route = Route::parse(path).ok_or_else(|| {
         let shown = path.strip_prefix("/client/v4").unwrap_or(path);
@@ -105,11 +114,13 @@ async fn handle(app: Arc<App>, request: Request) -> Answer {
         )
     })?;
     let query = Query::parse(parts.uri.query())?;
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
     let call = Call {
         app,
         method: parts.method,
         query,
         headers: parts.headers,
+        upgrade: Mutex::new(upgrade.ok()),
     };
     match route {
         Route::User(route) => routes::user::handle(&call, route),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use cairn_engine::Engine;
-use cairn_runtime::{BindingCall, BindingError, BindingHost, BindingReply};
+use cairn_runtime::{BindingCall, BindingError, BindingHost, BindingReply, EventSource, SubscribeCall};
 use parking_lot::Mutex;
 
 /// The engine, until the server ends: engine and runtime hold each other, and one of them must let go for the store to be closed.
@@ -11,6 +11,13 @@ pub(crate) struct Bindings(Mutex<Option<Engine>>);
 impl Bindings {
     pub(crate) fn new(engine: Engine) -> Self {
         Self(Mutex::new(Some(engine)))
+    }
+
+    fn engine(&self) -> Result<Engine, BindingError> {
+        let engine = self.0.lock().clone();
+        engine.ok_or_else(|| BindingError {
+            message: "the server is shutting down; the run goes on at its next start".into(),
+        })
     }
 
     /// Refuses calls from now on.
@@ -22,12 +29,10 @@ impl Bindings {
 #[async_trait]
 impl BindingHost for Bindings {
     async fn call(&self, call: BindingCall) -> Result<BindingReply, BindingError> {
-        let engine = self.0.lock().clone();
-        match engine {
-            Some(engine) => engine.call(call).await,
-            None => Err(BindingError {
-                message: "the server is shutting down; the run goes on at its next start".into(),
-            }),
-        }
+        self.engine()?.call(call).await
+    }
+
+    async fn subscribe(&self, call: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError> {
+        BindingHost::subscribe(&self.engine()?, call).await
     }
 }

@@ -19,6 +19,7 @@ mod route;
 mod routes;
 mod serve;
 mod settings;
+mod subscribers;
 mod upload;
 
 #[cfg(test)]
@@ -40,6 +41,7 @@ use cairn_store::sqlite::SqliteStore;
 use heart::Heart;
 use hosts::Handlers;
 use jobs::Jobs;
+use subscribers::Subscribers;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -156,6 +158,7 @@ impl Server {
             limits,
             jobs: Jobs::default(),
             handlers: Handlers::default(),
+            subscribers: Subscribers::new()?,
             address,
         });
         Ok(Self {

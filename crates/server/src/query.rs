@@ -35,6 +35,12 @@ impl Query {
         }
     }
 
+    /// The values of a parameter that may be given more than once.
+    pub(crate) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.0.iter().filter(move |(known, _)| known == name);
+        values.map(|(_, value)| value.as_str())
+    }
+
     /// The same, read as something.
     pub(crate) fn value<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Failure> {
         let Some(text) = self.text(name)? else {

@@ -69,6 +69,7 @@ pub(crate) enum InstanceRoute {
     Step(String),
     Event(String, String),
     Subscribe(String),
+    SubscribeToken(String),
 }
 
 impl Route {
@@ -189,11 +190,11 @@ impl InstanceRoute {
         if let Some(id) = tail.strip_suffix("/step") {
             return Some(Self::Step(name(id)?));
         }
-        if let Some(id) = tail
-            .strip_suffix("/subscribe")
-            .or_else(|| tail.strip_suffix("/subscribe/token"))
-        {
+        if let Some(id) = tail.strip_suffix("/subscribe") {
             return Some(Self::Subscribe(name(id)?));
+        }
+        if let Some(id) = tail.strip_suffix("/subscribe/token") {
+            return Some(Self::SubscribeToken(name(id)?));
         }
         if let Some((head, event_type)) = tail.rsplit_once('/')
             && let Some(id) = head.strip_suffix("/events")
@@ -292,7 +293,11 @@ mod tests {
         assert_eq!(instance("/terminate"), Some(InstanceRoute::Terminate));
         assert_eq!(
             instance("/x/subscribe/token"),
-            Some(InstanceRoute::Subscribe("x".into()))
+            Some(InstanceRoute::SubscribeToken("x".into()))
+        );
+        assert_eq!(
+            instance("/*/5 * * * *-1/subscribe"),
+            Some(InstanceRoute::Subscribe("*/5 * * * *-1".into()))
         );
     }
 

@@ -3,17 +3,19 @@
 //! The account comes from the process, and the workflow must be one that its Worker binds: what the request says of it is
 //! checked, not believed.
 
+use super::binding_events;
 use super::supervisor::Shared;
 use crate::{
-    Binding, BindingCall, BindingError, BindingMethod, BindingReply, CreateOptions, Value, WorkerError,
-    WorkerSpec,
+    Binding, BindingCall, BindingError, BindingMethod, BindingReply, CreateOptions, EventSource,
+    SubscribeCall, Value, WorkerError, WorkerSpec,
 };
 use bytes::Bytes;
 use cairn_core::{DurationInput, parse_duration};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::json;
@@ -98,12 +100,24 @@ async fn serve(stream: UnixStream, service: Arc<Service>) {
 async fn answer(
     request: Request<Incoming>,
     service: Arc<Service>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let reply = match service.call(request).await {
-        Ok(reply) => reply_text(&reply),
-        Err(error) => json!({ "failure": error.message }).to_string(),
+) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
+    let (text, status) = match service.call(request).await {
+        Ok(Answered::Reply(reply)) => (reply_text(&reply), StatusCode::OK),
+        Ok(Answered::Events(source)) => return Ok(Response::new(binding_events::body(source))),
+        Err(error) => (
+            json!({ "failure": error.message }).to_string(),
+            StatusCode::BAD_REQUEST,
+        ),
     };
-    Ok(Response::new(Full::new(reply.into())))
+    let mut response = Response::new(Full::new(text.into()).boxed_unsync());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// What a call is answered with.
+enum Answered {
+    Reply(BindingReply),
+    Events(Box<dyn EventSource>),
 }
 
 fn refuse(message: impl Into<String>) -> BindingError {
@@ -113,7 +127,7 @@ fn refuse(message: impl Into<String>) -> BindingError {
 }
 
 impl Service {
-    async fn call(&self, request: Request<Incoming>) -> Result<BindingReply, BindingError> {
+    async fn call(&self, request: Request<Incoming>) -> Result<Answered, BindingError> {
         if request.method() != Method::POST {
             return Err(refuse("(body) a call is a POST"));
         }
@@ -133,12 +147,16 @@ impl Service {
             return Err(refuse("(internal) cairn is still starting; try again"));
         };
         let (account, workflow) = (self.account.clone(), asked.workflow.clone());
-        host.call(BindingCall {
+        if asked.method == "subscribe" {
+            let call = asked.subscribe((account, workflow))?;
+            return host.subscribe(call).await.map(Answered::Events);
+        }
+        let call = BindingCall {
             account,
             workflow,
             method: asked.method()?,
-        })
-        .await
+        };
+        host.call(call).await.map(Answered::Reply)
     }
 }
 
@@ -155,6 +173,8 @@ struct Asked<'a> {
     event_type: Option<String>,
     #[serde(borrow)]
     payload: Option<(&'a str, &'a RawValue)>,
+    cursor: Option<u64>,
+    filter: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -175,6 +195,16 @@ enum DurationWire {
 }
 
 impl Asked<'_> {
+    fn subscribe(self, (account, workflow): (String, String)) -> Result<SubscribeCall, BindingError> {
+        Ok(SubscribeCall {
+            account,
+            workflow,
+            id: self.id.ok_or_else(|| refuse("(body) the call has no id"))?,
+            cursor: self.cursor.unwrap_or(0),
+            filter: self.filter,
+        })
+    }
+
     fn method(self) -> Result<BindingMethod, BindingError> {
         let missing = |what: &str| refuse(format!("(body) the call has no {what}"));
         let id = self.id.ok_or_else(|| missing("id"));

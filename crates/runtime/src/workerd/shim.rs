@@ -36,8 +36,9 @@ pub(super) fn main_module(user_module: &str) -> String {
 }
 
 /// The Worker behind workflow bindings: its modules, the main one first.
-pub(super) const SYS_MODULES: [(&str, &str); 3] = [
+pub(super) const SYS_MODULES: [(&str, &str); 4] = [
     ("sys.js", include_str!("../../js/sys.js")),
+    ("subscription.js", include_str!("../../js/subscription.js")),
     ("value.js", include_str!("../../js/value.js")),
     ("primordials.js", include_str!("../../js/primordials.js")),
 ];

@@ -1,6 +1,6 @@
 //! `…/instances/…`: the table of contents, and the list.
 
-use super::{batch, commands, create, describe, words};
+use super::{batch, commands, create, describe, subscribe, words};
 use crate::answer::{Answer, bad, done, engine, page};
 use crate::app::Call;
 use crate::query::Query;
@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cairn_api::{ApiError, Failure, InstanceDeleted, InstanceRow, ResultInfo, Time};
+use cairn_api::{Failure, InstanceDeleted, InstanceRow, ResultInfo, Time};
 use cairn_engine::{InstanceFilter, InstanceNo, InstancePage, SortOrder, Timestamp};
 
 const PER_PAGE: u64 = 50;
@@ -46,10 +46,13 @@ pub(crate) async fn handle(
             commands::event(call, body, (account, workflow), (&id, &event_type)).await
         }
         (InstanceRoute::Event(..), _) => Err(call.wrong_method("POST")),
-        (InstanceRoute::Subscribe(_), _) => Err(Failure::new(
-            ApiError::NotSupported,
-            "live events of an instance are not available yet; ask for the instance again instead",
-        )),
+        (InstanceRoute::Subscribe(id), Method::GET) => {
+            subscribe::subscribe(call, (account, workflow, &id)).await
+        }
+        (InstanceRoute::SubscribeToken(id), Method::GET) => {
+            subscribe::token(call, (account, workflow, &id)).await
+        }
+        (InstanceRoute::Subscribe(_) | InstanceRoute::SubscribeToken(_), _) => Err(call.wrong_method("GET")),
     }
 }
 

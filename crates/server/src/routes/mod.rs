@@ -8,6 +8,7 @@ mod describe;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod scripts;
+mod subscribe;
 mod upload;
 pub(crate) mod user;
 mod words;

@@ -5,6 +5,7 @@ use crate::auth::{self, Auth};
 use crate::body::BodyLimits;
 use crate::hosts::{Handlers, WorkerConnection, WorkerDoor};
 use crate::jobs::Jobs;
+use crate::subscribers::Subscribers;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
@@ -217,6 +218,7 @@ impl World {
                 limits,
                 jobs: Jobs::default(),
                 handlers: Handlers::default(),
+                subscribers: Subscribers::new().unwrap(),
                 address,
             })),
         }
