@@ -157,8 +157,21 @@ pub struct InstanceDetails {
     pub rollback: Option<Json>,
     /// `step.do` calls, sleeps and waits.
     pub step_count: u64,
+    /// The firing of a schedule that it comes from; absent where something else made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Firing>,
     /// Its steps, by order of their first start unless asked otherwise; empty with `simple=true`.
     pub steps: Vec<Step>,
+}
+
+/// A firing of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// The cron expression.
+    pub cron: String,
+    /// When it was to fire, milliseconds since the epoch.
+    #[serde(rename = "scheduledTime")]
+    pub scheduled_time: i64,
 }
 
 /// A step as it is shown.

@@ -15,7 +15,7 @@ pub use envelope::{Envelope, ErrorMessage, Note, ResultInfo};
 pub use error::{ApiError, Failure};
 pub use instance::{
     Attempt, BatchDeleteRequest, BatchDeleteResult, BatchTerminateResult, DeleteError, Deleted, EventSent,
-    InstanceCreate, InstanceCreated, InstanceDeleted, InstanceDetails, InstanceRow, InstanceStatus,
+    Firing, InstanceCreate, InstanceCreated, InstanceDeleted, InstanceDetails, InstanceRow, InstanceStatus,
     JobStatus, NamedError, RestartFrom, Retries, RetryDelay, StatusChange, StatusChanged, Step, StepConfig,
     StepOutput, StepTimeout, SubscribeToken, TerminateJob, TriggerInfo, TriggerSource,
 };

@@ -136,7 +136,7 @@ pub struct InstanceCounts {
 pub struct Schedule {
     /// The expression.
     pub cron: String,
-    /// When it fires next; absent where schedules do not fire.
+    /// When it fires next; absent where it never does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_instance: Option<Time>,
 }

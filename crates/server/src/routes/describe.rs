@@ -4,7 +4,7 @@ use super::words;
 use crate::answer::{Answer, bad, done, engine};
 use crate::app::Call;
 use cairn_api::{
-    ApiError, Attempt, Failure, InstanceDetails, InstanceStatus, Retries, RetryDelay, Step, StepConfig,
+    ApiError, Attempt, Failure, Firing, InstanceDetails, InstanceStatus, Retries, RetryDelay, Step, StepConfig,
     StepOutput, TriggerInfo, TriggerSource,
 };
 use cairn_engine::{Preview, Seq, StepDetail, StepKind, StepView};
@@ -63,6 +63,10 @@ pub(super) async fn one(call: &Call, (account, workflow): (&str, &str), id: &str
         output: found.output,
         rollback: None,
         step_count,
+        schedule: found.firing.map(|firing| Firing {
+            cron: firing.cron,
+            scheduled_time: firing.scheduled_at.0,
+        }),
         steps: if is_simple { Vec::new() } else { steps },
     })
 }

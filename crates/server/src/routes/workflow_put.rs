@@ -2,11 +2,15 @@
 
 use super::words;
 use crate::answer::bad;
-use cairn_api::{ApiError, Concurrency, Cron, Failure, PutRequest, Retention, StepLimit};
+use cairn_api::{Concurrency, Cron, Failure, PutRequest, Retention, StepLimit};
 use cairn_engine::{PutWorkflow, WorkflowSettings};
 use serde::Deserialize;
 
 const NAME_MAX: usize = 255;
+/// Schedules of one workflow (behaviour §1.2).
+const SCHEDULES_MAX: usize = 200;
+/// Characters of a wrong expression that are repeated in the answer.
+const CRON_SHOWN: usize = 256;
 const JURISDICTIONS: [&str; 3] = ["eu", "fedramp", "us"];
 
 /// One entry of `exports` with `"type": "workflow"` (behaviour §5).
@@ -66,16 +70,7 @@ pub(crate) fn put_workflow(asked: PutRequest) -> Result<PutWorkflow, Failure> {
         "concurrency.limit",
         asked.concurrency.and_then(|concurrency| concurrency.limit),
     )?;
-    let schedules = asked.schedules.unwrap_or_default();
-    if let Some(schedule) = schedules.first() {
-        return Err(Failure::new(
-            ApiError::NotSupported,
-            format!(
-                "the schedule \"{}\" would never fire: schedules are not available yet; remove \"schedules\"",
-                schedule.cron
-            ),
-        ));
-    }
+    let schedules = crons(asked.schedules.unwrap_or_default())?;
     if let Some(jurisdiction) = &asked.jurisdiction
         && !JURISDICTIONS.contains(&jurisdiction.as_str())
     {
@@ -91,12 +86,36 @@ pub(crate) fn put_workflow(asked: PutRequest) -> Result<PutWorkflow, Failure> {
         settings: WorkflowSettings {
             steps,
             concurrency,
-            schedules: Vec::new(),
+            schedules,
             success_retention_millis,
             error_retention_millis,
             jurisdiction: asked.jurisdiction,
         },
     })
+}
+
+/// The expressions, each once.
+fn crons(schedules: Vec<Cron>) -> Result<Vec<String>, Failure> {
+    if schedules.len() > SCHEDULES_MAX {
+        return Err(bad(format!(
+            "there are {} schedules; a workflow has at most {SCHEDULES_MAX}",
+            schedules.len()
+        )));
+    }
+    let mut crons = Vec::with_capacity(schedules.len());
+    for (index, Cron { cron }) in schedules.into_iter().enumerate() {
+        if let Err(error) = cairn_engine::Cron::parse(&cron) {
+            let shown: String = cron.chars().take(CRON_SHOWN).collect();
+            let cut = if shown.len() < cron.len() { "…" } else { "" };
+            return Err(bad(format!(
+                "schedules[{index}].cron is \"{shown}{cut}\", which is no cron expression: {error}"
+            )));
+        }
+        if !crons.contains(&cron) {
+            crons.push(cron);
+        }
+    }
+    Ok(crons)
 }
 
 fn positive(field: &str, value: Option<u32>) -> Result<Option<u32>, Failure> {

@@ -100,12 +100,13 @@ fn shown(details: WorkflowDetails) -> Workflow {
     let WorkflowDetails {
         row,
         settings,
+        schedules,
         counts,
         script_exists,
     } = details;
-    let schedules = settings.schedules.into_iter().map(|cron| Schedule {
-        cron,
-        next_instance: None,
+    let schedules = schedules.into_iter().map(|schedule| Schedule {
+        cron: schedule.cron,
+        next_instance: schedule.next.map(words::time),
     });
     let schedules: Vec<Schedule> = schedules.collect();
     Workflow {

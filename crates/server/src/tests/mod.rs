@@ -3,6 +3,7 @@
 mod access;
 mod failures;
 mod instances;
+mod schedules;
 mod server;
 mod uploads;
 mod workers;

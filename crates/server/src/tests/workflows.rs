@@ -99,9 +99,6 @@ async fn what_cannot_be_put() {
             answered.explanation()
         );
     }
-    let scheduled = put(r#"{"script_name":"s","class_name":"C","schedules":[{"cron":"0 * * * *"}]}"#).await;
-    assert_eq!(scheduled.failure().0, 501);
-    assert!(scheduled.explanation().contains("0 * * * *"));
     assert_eq!(
         world.get("/workflows/x").await.failure().1,
         10200,

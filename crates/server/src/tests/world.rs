@@ -113,6 +113,7 @@ impl WorkerDoor for PanickingDoor {
 /// A server without a socket.
 pub(super) struct World {
     router: Router,
+    pub(super) engine: Engine,
 }
 
 /// An answer, read.
@@ -211,6 +212,7 @@ impl World {
         .unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], 8787));
         Self {
+            engine: engine.clone(),
             router: router(Arc::new(App {
                 engine,
                 gate,
