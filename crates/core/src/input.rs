@@ -22,8 +22,10 @@ pub enum Input {
         call: CallId,
         /// The attempt, from 1.
         attempt: u32,
-        /// Encoded size of the result.
-        bytes: usize,
+        /// Size of the result.
+        bytes: u64,
+        /// What is measured.
+        output: OutputKind,
     },
     /// A callback threw.
     AttemptFailed(FailedAttempt),
@@ -38,12 +40,25 @@ pub enum Input {
     Rebuilt,
     /// A rollback handler returned, threw, or is not there.
     RolledBack(RollbackReport),
+    /// The slot that was asked for with [`Action::WantSlot`] is there.
+    SlotGranted,
+    /// No slot is free: it is granted later, or with a later claim.
+    SlotDenied,
     /// The run is gone with its process.
     RunLost,
     /// All that came in together has been handled, or a deadline may have passed.
     Tick,
     /// Someone outside wants something.
     Command(Command),
+}
+
+/// What a callback returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// A value, encoded.
+    Value,
+    /// A stream that is kept in pieces: no limit of its own, but it counts to what the instance keeps.
+    Stream,
 }
 
 /// A call of one of the step functions.
@@ -284,7 +299,10 @@ pub enum Action {
     Hold,
     /// A requested pause was called off: first attempts may start at once again.
     Unhold,
-    /// Leave memory and give up the lease; look again at the given time, if any.
+    /// Ask for a slot: the answer is [`Input::SlotGranted`] or [`Input::SlotDenied`].
+    WantSlot,
+    /// Leave memory and give up the lease; look again at the given time, if any. Without a time, an instance that is queued or waits is
+    /// taken up when a slot is free.
     Release {
         /// When to claim the instance again.
         wake_at: Option<Timestamp>,
@@ -310,6 +328,7 @@ impl Action {
             | Self::RunAttempt { .. }
             | Self::Hold
             | Self::Unhold
+            | Self::WantSlot
             | Self::Release { .. } => false,
         }
     }

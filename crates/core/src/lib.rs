@@ -16,6 +16,7 @@ mod limits;
 mod names;
 mod retry;
 mod rollback;
+mod skips;
 mod step;
 mod time;
 mod view;
@@ -28,9 +29,9 @@ pub use error::ErrorInfo;
 pub use events::{EventKind, EventTeller, EventType, InstanceEvent, Restart, Visibility};
 pub use input::{
     Action, CallId, CallRequest, Callback, Command, Effects, FailedAttempt, Input, Origin, Outcome, Outcomes,
-    Purpose, Raised, Rejected, RestartFrom, RollbackReport, RollbackResult, StepCall, Undo,
+    OutputKind, Purpose, Raised, Rejected, RestartFrom, RollbackReport, RollbackResult, StepCall, Undo,
 };
-pub use instance::{Instance, Summary};
+pub use instance::{Instance, Slot, Summary};
 pub use limits::{Limits, NonRetryableMessage};
 pub use names::{
     InvalidName, check_addressable_id, check_event_type, check_instance_id, check_step_name,
@@ -38,6 +39,7 @@ pub use names::{
 };
 pub use retry::{Backoff, ConfigInput, DelayInput, InvalidConfig, RetriesInput, RetryDelay, StepConfig};
 pub use rollback::{Rollback, RollbackState};
+pub use skips::{Selection, Skips};
 pub use step::{Status, StepKey, StepKind};
 pub use time::Timestamp;
 pub use view::{AttemptView, InstanceView, RollbackView, RolledBackStep, StepDetail, StepView};

@@ -87,6 +87,19 @@ impl Status {
         }
     }
 
+    /// Whether an instance in this status counts where it is limited how many run at once (behaviour §2).
+    pub fn holds_slot(self) -> bool {
+        match self {
+            Self::Running | Self::WaitingForPause | Self::RollingBack => true,
+            Self::Queued
+            | Self::Paused
+            | Self::Errored
+            | Self::Terminated
+            | Self::Complete
+            | Self::Waiting => false,
+        }
+    }
+
     /// The word used on the wire.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use super::{Instance, Turn};
 use crate::{
     Action, CallId, CallRequest, Callback, ConfigInput, DurationInput, ErrorInfo, FailedAttempt,
-    InvalidConfig, NonRetryableMessage, Outcome, Record, Status, StepCall, StepConfig, StepKind, StepNo,
+    InvalidConfig, NonRetryableMessage, Outcome, OutputKind, Record, Status, StepCall, StepConfig, StepKind, StepNo,
     StepState, Timestamp, check_event_type, check_step_name, parse_duration,
 };
 
@@ -14,7 +14,12 @@ impl Instance {
     pub(super) fn called(&mut self, turn: &mut Turn<'_>, call: StepCall) {
         match self.durable.find(&call.key) {
             Some(step) => self.called_again(turn, step, call.call),
-            None if self.must_hold(&call) => self.hold(call),
+            None if self.must_hold(&call) => {
+                self.hold(call);
+                if self.is_held_back() {
+                    self.may_go_on(turn);
+                }
+            }
             None => {
                 if let Err(error) = self.start_step(turn, &call) {
                     self.tell(
@@ -50,7 +55,7 @@ impl Instance {
         }
     }
 
-    /// While a pause is coming no step starts, but those that a running callback itself waits for.
+    /// While a pause is coming no step starts, but those that a running callback itself waits for; while a slot is missing no callback does.
     fn must_hold(&self, call: &StepCall) -> bool {
         let executing = matches!(
             call.request,
@@ -59,7 +64,9 @@ impl Instance {
                 ..
             }
         );
-        self.durable.status == Status::WaitingForPause && !executing && !self.is_executing(call.parent)
+        let idle = matches!(call.request, CallRequest::Do { .. }) && !executing;
+        let pauses = self.durable.status == Status::WaitingForPause;
+        (pauses && !executing && !self.is_executing(call.parent)) || (idle && self.is_held_back())
     }
 
     fn is_executing(&self, call: Option<CallId>) -> bool {
@@ -256,13 +263,13 @@ impl Instance {
         &mut self,
         turn: &mut Turn<'_>,
         (call, attempt): (CallId, u32),
-        bytes: usize,
+        (bytes, output): (u64, OutputKind),
     ) {
         let Some(step) = self.current_attempt(call, attempt) else {
             return;
         };
         let limit = self.limits.result_bytes;
-        if bytes > limit {
+        if output == OutputKind::Value && bytes > limit as u64 {
             let error = ErrorInfo::internal(format!(
                 "Step {} output is too large. Maximum allowed size is {}.",
                 self.durable.steps[step.0 as usize].key,
@@ -270,7 +277,6 @@ impl Instance {
             ));
             return self.attempt_failed(turn, step, (error, None));
         }
-        let bytes = bytes as u64;
         if self.durable.state_bytes.saturating_add(bytes) > self.limits.state_bytes {
             let limit = size_text(usize::try_from(self.limits.state_bytes).unwrap_or(usize::MAX));
             let error = ErrorInfo::fatal(format!("The instance has exceeded the {limit} storage limit"));
@@ -285,6 +291,12 @@ impl Instance {
         if let Some(step) = self.current_attempt(failed.call, failed.attempt) {
             self.attempt_failed(turn, step, (failed.error, failed.dynamic_delay));
         }
+    }
+
+    /// Whether this attempt of a call is executing: what else it reports comes too late.
+    pub fn is_current(&self, call: CallId, attempt: u32) -> bool {
+        let is_forward = |run: &super::Run| run.phase == super::Phase::Forward;
+        self.run.as_ref().is_some_and(is_forward) && self.current_attempt(call, attempt).is_some()
     }
 
     /// The step of a call, if this attempt of it is the one executing; results of earlier attempts come too late.

@@ -1,17 +1,20 @@
 //! The rules: what an instance makes of each input.
 //!
 //! This file has the state, the front door and the life of a run; `calls` has step calls and attempts, `commands` what clients ask
-//! for, `progress` deadlines, pauses and rest, `rollback` what is undone in the end.
+//! for, `progress` deadlines, pauses and rest, `rollback` what is undone in the end, `slot` the right to run where it is limited.
 
 mod calls;
 mod commands;
 mod progress;
 mod rollback;
+mod slot;
+
+pub use slot::Slot;
 
 use crate::{
     Action, CallId, Corrupt, Durable, Effects, Entry, ErrorInfo, Input, Limits, NonRetryableMessage, Origin,
-    Outcome, Outcomes, Purpose, Raised, Record, Rejected, Seq, Status, Step, StepCall, StepNo, StepState,
-    Timestamp,
+    Outcome, Outcomes, Purpose, Raised, Record, Rejected, Seq, Skips, Status, Step, StepCall, StepKey, StepNo,
+    StepState, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -23,6 +26,10 @@ pub struct Instance {
     run: Option<Run>,
     /// Outcomes that no run has been told: the next one sees them in its history.
     untold: Outcomes,
+    /// What a test does without.
+    skips: Skips,
+    /// Whether it may go on where it is limited how many run.
+    slot: Slot,
 }
 
 /// A run of user code. Lost with its process; nothing in here needs to be kept.
@@ -87,6 +94,8 @@ impl Instance {
             limits,
             run: None,
             untold: Outcomes::Old,
+            skips: Skips::default(),
+            slot: Slot::Unlimited,
         }
     }
 
@@ -103,6 +112,17 @@ impl Instance {
     /// Whether user code is running, as far as the rules know.
     pub fn has_run(&self) -> bool {
         self.run.is_some()
+    }
+
+    /// From now on these waits are over as soon as the rules look.
+    pub fn skip(&mut self, skips: Skips) {
+        self.skips = skips;
+    }
+
+    /// The step of a call of the current run, once it has started.
+    pub fn step_of_call(&self, call: CallId) -> Option<&StepKey> {
+        let step = *self.run.as_ref()?.step_of.get(&call)?;
+        self.durable.step(step).map(|step| &step.key)
     }
 
     /// What the row shows.
@@ -129,6 +149,8 @@ impl Instance {
         match input {
             Input::Command(command) => self.command(turn, command)?,
             Input::Claimed => self.claimed(turn),
+            Input::SlotGranted => self.slot_granted(turn),
+            Input::SlotDenied => self.slot_denied(turn),
             Input::RunLost => self.run_lost(turn),
             Input::Tick => self.tick(turn),
             Input::Rebuilt => {
@@ -146,9 +168,14 @@ impl Instance {
                     self.called(turn, call);
                 }
             }
-            Input::AttemptSucceeded { call, attempt, bytes } => {
+            Input::AttemptSucceeded {
+                call,
+                attempt,
+                bytes,
+                output,
+            } => {
                 if self.goes_forward(turn) {
-                    self.attempt_succeeded(turn, (call, attempt), bytes);
+                    self.attempt_succeeded(turn, (call, attempt), (bytes, output));
                 }
             }
             Input::AttemptFailed(failed) => {
@@ -203,8 +230,11 @@ impl Instance {
             Status::Queued | Status::Running | Status::Waiting => {}
         }
         self.fail_lost_attempts(turn);
-        self.meet_deadlines(turn);
+        if self.durable.status == Status::Queued && !self.may_go_on(turn) {
+            return;
+        }
         self.deliver_events(turn);
+        self.meet_deadlines(turn);
         match self.durable.status {
             Status::Queued => {
                 self.push(turn, Record::Started);
@@ -212,8 +242,10 @@ impl Instance {
             }
             Status::Running => self.start_run(turn, Purpose::Progress),
             Status::Waiting if self.retry_is_due(turn.now) => {
-                self.push(turn, Record::Running);
-                self.start_run(turn, Purpose::Progress);
+                if self.may_go_on(turn) {
+                    self.push(turn, Record::Running);
+                    self.start_run(turn, Purpose::Progress);
+                }
             }
             Status::Waiting
             | Status::RollingBack
@@ -222,8 +254,11 @@ impl Instance {
             | Status::Errored
             | Status::Terminated
             | Status::Complete => {
-                let wake_at = self.next_deadline();
-                self.leave(turn, wake_at);
+                // One that wants a slot goes on, or leaves, with the answer.
+                if !self.wants_slot() {
+                    let wake_at = self.next_deadline();
+                    self.leave(turn, wake_at);
+                }
             }
         }
     }
@@ -270,7 +305,9 @@ impl Instance {
         if self.durable.status == Status::WaitingForPause {
             return self.pause_now(turn);
         }
-        let wake_at = if self.durable.status == Status::Waiting {
+        let wake_at = if self.wants_slot() {
+            None
+        } else if self.durable.status == Status::Waiting {
             self.next_deadline()
         } else {
             Some(turn.now)
@@ -347,8 +384,10 @@ impl Instance {
     /// Appends an entry and follows it.
     fn push(&mut self, turn: &mut Turn<'_>, record: Record) {
         let entry = Entry { at: turn.now, record };
+        let before = self.durable.status;
         let followed = self.durable.evolve(&entry);
         debug_assert!(followed.is_ok(), "{entry:?}: {followed:?}");
+        self.follow_slot(before);
         turn.effects.entries.push(entry);
     }
 
@@ -376,6 +415,9 @@ impl Instance {
     fn wake_up(&mut self, turn: &mut Turn<'_>) {
         if self.durable.status == Status::Waiting {
             self.push(turn, Record::Running);
+            if self.slot != Slot::Unlimited && self.run.is_some() {
+                turn.effects.actions.push(Action::Unhold);
+            }
         }
     }
 

@@ -1,14 +1,17 @@
 //! What time does to an instance: deadlines, pauses that take effect, waiting and rest.
 
 use super::{Instance, Run, Turn};
-use crate::{Action, ErrorInfo, Record, Status, StepNo, StepState, Timestamp};
+use crate::{Action, ErrorInfo, Record, Seq, Status, Step, StepNo, StepState, Timestamp};
+
+/// When what is skipped was due.
+pub(super) const OVERDUE: Timestamp = Timestamp(0);
 
 impl Instance {
     /// When [`Input::Tick`](crate::Input::Tick) is due next, if ever.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let run = self.run.as_ref()?;
         let quiet_at = match self.durable.status {
-            Status::Waiting if self.may_rest(run) => Some(self.quiet_at(run)),
+            Status::Waiting if self.wants_slot() || self.may_rest(run) => Some(self.quiet_at(run)),
             Status::Running if !self.executes_something() && self.waits_for_something() => run
                 .told_at
                 .map(|told_at| told_at.plus(self.limits.rest_quiet_millis)),
@@ -44,9 +47,12 @@ impl Instance {
         match self.durable.status {
             Status::WaitingForPause if !self.executes_something() => self.pause_now(turn),
             Status::Running | Status::Waiting => {
-                self.meet_deadlines(turn);
                 self.deliver_events(turn);
+                self.meet_deadlines(turn);
                 self.start_due_retries(turn);
+                if self.durable.status == Status::Running {
+                    self.start_held_calls(turn);
+                }
                 self.begin_waiting(turn);
                 self.rest(turn);
             }
@@ -124,24 +130,26 @@ impl Instance {
     /// Ends the sleeps and waits whose time has come.
     pub(super) fn meet_deadlines(&mut self, turn: &mut Turn<'_>) {
         for step in self.open_steps() {
-            match self.state(step) {
-                Some(StepState::Sleeping { until }) if *until <= turn.now => {
-                    self.settle(turn, step, Record::SleepCompleted { step });
-                }
-                Some(StepState::WaitingForEvent {
-                    deadline,
-                    timeout_millis,
-                    ..
-                }) if *deadline <= turn.now => {
-                    let timeout_millis = *timeout_millis;
-                    self.settle(turn, step, Record::WaitTimedOut { step, timeout_millis });
-                }
-                _ => {}
+            if !self.is_due(step, turn.now) {
+                continue;
             }
+            let record = match self.state(step) {
+                Some(StepState::Sleeping { .. }) => Record::SleepCompleted { step },
+                Some(StepState::WaitingForEvent { timeout_millis, .. }) => Record::WaitTimedOut {
+                    step,
+                    timeout_millis: *timeout_millis,
+                },
+                _ => continue,
+            };
+            if !self.may_go_on(turn) {
+                return;
+            }
+            self.settle(turn, step, record);
         }
     }
 
-    /// Gives each buffered event to the oldest wait of its type that has time left.
+    /// Gives each buffered event to the oldest wait of its type that had time left when it came. Deadlines are met after this, so that an
+    /// event that was in time wins, however long the instance waited for a slot.
     pub(super) fn deliver_events(&mut self, turn: &mut Turn<'_>) {
         match self.durable.status {
             Status::Queued | Status::Running | Status::Waiting => {}
@@ -156,37 +164,38 @@ impl Instance {
             return;
         }
         for step in self.open_steps() {
-            let Some(StepState::WaitingForEvent {
-                event_type, deadline, ..
-            }) = self.state(step)
-            else {
+            let Some(event) = self.event_for(step) else {
                 continue;
             };
-            if *deadline <= turn.now {
-                continue;
+            if !self.may_go_on(turn) {
+                return;
             }
-            if let Some(event) = self
-                .durable
-                .events
-                .get(event_type)
-                .and_then(|queue| queue.front())
-            {
-                let event = event.seq;
-                self.settle(turn, step, Record::WaitCompleted { step, event });
-            }
+            self.settle(turn, step, Record::WaitCompleted { step, event });
         }
     }
 
-    fn start_due_retries(&mut self, turn: &mut Turn<'_>) {
+    /// The event that a waiting step takes, if there is one.
+    fn event_for(&self, step: StepNo) -> Option<Seq> {
+        let Some(StepState::WaitingForEvent { event_type, .. }) = self.state(step) else {
+            return None;
+        };
+        let event = self.durable.events.get(event_type)?.front()?;
+        (!self.is_due(step, event.at)).then_some(event.seq)
+    }
+
+    pub(super) fn start_due_retries(&mut self, turn: &mut Turn<'_>) {
         for step in self.open_steps() {
-            let Some(StepState::Retrying { attempt, retry_at }) = self.state(step) else {
+            let Some(StepState::Retrying { attempt, .. }) = self.state(step) else {
                 continue;
             };
             let attempt = attempt + 1;
             let Some(call) = self.run.as_ref().and_then(|run| run.call_of.get(&step).copied()) else {
                 continue;
             };
-            if *retry_at <= turn.now {
+            if self.is_due(step, turn.now) {
+                if !self.may_go_on(turn) {
+                    return;
+                }
                 self.push(turn, Record::AttemptStarted { step, attempt });
                 self.wake_up(turn);
                 self.tell(turn, Action::RunAttempt { call, attempt });
@@ -195,7 +204,7 @@ impl Instance {
     }
 
     pub(super) fn retry_is_due(&self, now: Timestamp) -> bool {
-        let due = |step: &StepNo| matches!(self.state(*step), Some(StepState::Retrying { retry_at, .. }) if *retry_at <= now);
+        let due = |step: &StepNo| matches!(self.state(*step), Some(StepState::Retrying { .. })) && self.is_due(*step, now);
         self.durable.open.iter().any(due)
     }
 
@@ -212,12 +221,20 @@ impl Instance {
             && self.waits_for_something()
         {
             self.push(turn, Record::Waiting);
+            if self.is_held_back() {
+                turn.effects.actions.push(Action::Hold);
+            }
         }
     }
 
     fn rest(&mut self, turn: &mut Turn<'_>) {
         let Some(run) = &self.run else { return };
-        if self.durable.status == Status::Waiting && self.quiet_at(run) <= turn.now && self.may_rest(run) {
+        if self.durable.status != Status::Waiting || self.quiet_at(run) > turn.now {
+            return;
+        }
+        if self.wants_slot() {
+            self.leave(turn, None);
+        } else if self.may_rest(run) {
             let wake_at = self.next_deadline();
             self.leave(turn, wake_at);
         }
@@ -249,6 +266,9 @@ impl Instance {
         if !matches!(self.durable.status, Status::Running | Status::Waiting) {
             return None;
         }
+        if self.wants_slot() {
+            return None;
+        }
         let run = self.run.as_ref()?;
         let actionable = |step: &&StepNo| {
             run.call_of.contains_key(*step) || !matches!(self.state(**step), Some(StepState::Retrying { .. }))
@@ -261,8 +281,19 @@ impl Instance {
             .min()
     }
 
+    /// Whether what a step waits for is over.
+    fn is_due(&self, step: StepNo, now: Timestamp) -> bool {
+        self.deadline_of(step).is_some_and(|at| at <= now)
+    }
+
     fn deadline_of(&self, step: StepNo) -> Option<Timestamp> {
-        match self.state(step)? {
+        let Step { key, state, .. } = self.durable.step(step)?;
+        match state {
+            StepState::Retrying { .. } | StepState::Sleeping { .. } | StepState::WaitingForEvent { .. }
+                if self.skips.has(key) =>
+            {
+                Some(OVERDUE)
+            }
             StepState::Retrying { retry_at: at, .. }
             | StepState::Sleeping { until: at }
             | StepState::WaitingForEvent { deadline: at, .. } => Some(*at),

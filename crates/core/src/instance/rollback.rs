@@ -3,6 +3,7 @@
 //! Handlers are functions in a run. A run that is there when `run()` throws is asked; without one, or after a termination, a run is
 //! started that sees recorded outcomes only, to have them registered again.
 
+use super::progress::OVERDUE;
 use super::{Instance, Phase, Turn};
 use crate::{
     Action, ErrorInfo, Record, RollbackReport, RollbackResult, RollbackState, Status, StepConfig, StepNo,
@@ -51,7 +52,9 @@ impl Instance {
         };
         match (&rollback.state, rollback.current()) {
             (RollbackState::Between, Some(step)) => self.start_rollback_attempt(turn, step, 1),
-            (RollbackState::Retrying { attempt, retry_at }, Some(step)) if *retry_at <= turn.now => {
+            (RollbackState::Retrying { attempt, .. }, Some(step))
+                if self.rollback_retry().is_some_and(|at| at <= turn.now) =>
+            {
                 let attempt = attempt + 1;
                 self.start_rollback_attempt(turn, step, attempt);
             }
@@ -228,7 +231,12 @@ impl Instance {
     }
 
     pub(super) fn rollback_retry(&self) -> Option<Timestamp> {
-        match self.durable.rollback.as_ref()?.state {
+        let rollback = self.durable.rollback.as_ref()?;
+        let key = rollback.current().and_then(|step| self.durable.step(step)).map(|step| &step.key);
+        match rollback.state {
+            RollbackState::Retrying { .. } if key.is_some_and(|key| self.skips.retry_delays.has(key)) => {
+                Some(OVERDUE)
+            }
             RollbackState::Retrying { retry_at, .. } => Some(retry_at),
             RollbackState::Between
             | RollbackState::Executing { .. }

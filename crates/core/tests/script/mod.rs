@@ -4,8 +4,8 @@ mod show;
 
 use cairn_core::{
     CallId, CallRequest, Callback, Command, ConfigInput, DelayInput, DurationInput, Entry, ErrorInfo,
-    FailedAttempt, Input, Instance, InvalidConfig, Limits, NonRetryableMessage, Origin, Raised, RestartFrom,
-    RetriesInput, RollbackReport, RollbackResult, StepCall, StepKey, StepKind, StepNo, Timestamp, Undo,
+    FailedAttempt, Input, Instance, InvalidConfig, Limits, NonRetryableMessage, Origin, OutputKind, Raised, RestartFrom,
+    RetriesInput, RollbackReport, RollbackResult, Slot, StepCall, StepKey, StepKind, StepNo, Timestamp, Undo,
 };
 use std::collections::BTreeMap;
 
@@ -57,6 +57,8 @@ struct World {
     instance: Instance,
     journal: Vec<Entry>,
     limits: Limits,
+    /// What an instance that is taken up has: `slots` limits them.
+    slot: Slot,
 }
 
 impl World {
@@ -67,6 +69,7 @@ impl World {
             instance,
             journal: vec![created],
             limits,
+            slot: Slot::Unlimited,
         }
     }
 
@@ -77,11 +80,17 @@ impl World {
         match verb.as_str() {
             "crash" => {
                 self.instance = Instance::replay(&self.journal, self.limits.clone()).unwrap();
+                self.instance.set_slot(self.slot);
                 return vec![self.state()];
             }
             "limits" => {
                 self.set_limits(&words);
                 self.instance = Instance::replay(&self.journal, self.limits.clone()).unwrap();
+                return Vec::new();
+            }
+            "slots" => {
+                self.slot = Slot::Missing;
+                self.instance.set_slot(self.slot);
                 return Vec::new();
             }
             _ => {}
@@ -202,11 +211,23 @@ fn input(verb: &str, words: &mut Words) -> Input {
         "claimed" => Input::Claimed,
         "tick" => Input::Tick,
         "lost" => Input::RunLost,
+        "granted" => Input::SlotGranted,
+        "denied" => Input::SlotDenied,
         "do" | "sleep" | "until" | "wait" => Input::Called(step_call(verb, words)),
         "done" => {
             let (call, attempt) = (words.call(), words.call().0);
-            let bytes = usize::try_from(words.number_of("bytes").unwrap_or(10)).unwrap();
-            Input::AttemptSucceeded { call, attempt, bytes }
+            let bytes = u64::try_from(words.number_of("bytes").unwrap_or(10)).unwrap();
+            let output = if words.has("stream") {
+                OutputKind::Stream
+            } else {
+                OutputKind::Value
+            };
+            Input::AttemptSucceeded {
+                call,
+                attempt,
+                bytes,
+                output,
+            }
         }
         "threw" => Input::AttemptFailed(FailedAttempt {
             call: words.call(),

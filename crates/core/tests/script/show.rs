@@ -151,6 +151,7 @@ pub(crate) fn action(action: &Action) -> String {
         Action::Settle { call, outcome: how } => format!("! settle {} {}", call.0, outcome(how)),
         Action::Hold => "! hold".into(),
         Action::Unhold => "! unhold".into(),
+        Action::WantSlot => "! want-slot".into(),
         Action::Release { wake_at } => {
             format!("! release {}", wake_at.map_or("-".into(), |at| at.0.to_string()))
         }
