@@ -8,7 +8,7 @@ use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
     NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
 };
 use std::sync::Arc;
@@ -141,6 +141,22 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {
         self.inner.payload(instance, seq).await
+    }
+
+    async fn write_streams(
+        &self,
+        writes: Vec<StreamWrite>,
+    ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        self.write(self.inner.write_streams(writes)).await
+    }
+
+    async fn stream_chunk(
+        &self,
+        instance: InstanceNo,
+        stream: StreamNo,
+        index: u32,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.inner.stream_chunk(instance, stream, index).await
     }
 
     async fn instance(&self, workflow: i64, id: &str) -> Result<Option<InstanceRow>, StoreError> {

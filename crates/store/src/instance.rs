@@ -82,6 +82,33 @@ pub struct NewInstance {
     pub entry: Vec<u8>,
     /// Its payload: the parameters.
     pub params: Bytes,
+    /// Whether it may begin.
+    pub start: Start,
+}
+
+/// Whether a new instance may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// It may: it is held by its creator, or due.
+    #[default]
+    Now,
+    /// It waits for a slot: nobody holds it, and it is not due. See [`Store::claim_parked`](crate::Store::claim_parked).
+    Parked,
+}
+
+/// How many instances of a workflow run, for whom limits how many do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// The workflow's number.
+    pub workflow: i64,
+    /// Its account.
+    pub account: String,
+    /// Settings of its newest version.
+    pub settings: String,
+    /// Instances in a status that holds a slot.
+    pub running: u64,
+    /// Whether instances are parked.
+    pub parked: bool,
 }
 
 /// The row of an instance.
@@ -204,7 +231,8 @@ pub struct Commit {
 /// The end of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Release {
-    /// When the instance is due again, if ever. If its inbox still holds messages it is due at once all the same.
+    /// When the instance is due again, if ever; a queued or waiting one that is not is parked. If its inbox still holds messages it is
+    /// due at once all the same.
     pub wake_at: Option<Timestamp>,
 }
 

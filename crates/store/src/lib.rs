@@ -10,6 +10,7 @@ mod instance;
 pub mod memory;
 mod page;
 pub mod sqlite;
+mod stream;
 
 pub use catalog::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
@@ -17,11 +18,12 @@ pub use catalog::{
 };
 pub use error::{CommitError, CreateError, SendError, StoreError};
 pub use instance::{
-    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
-    NewMessage, NodeId, Payload, Release, Repin, StatusCounts, Trigger,
+    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Lease, Load,
+    NewInstance, NewMessage, NodeId, Payload, Release, Repin, Start, StatusCounts, Trigger,
 };
 pub use memory::MemoryStore;
 pub use page::{InstanceFilter, InstancePage, SortOrder, WorkflowPage};
+pub use stream::{StreamNo, StreamWrite};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,7 +40,8 @@ pub trait Store: Send + Sync + 'static {
     // Instances: the hot path.
 
     /// Creates instances, each with its first journal entry. One result per element, in order: an id that exists (or
-    /// stands earlier in the same batch) fails alone. `claim` makes the caller their holder at once; without it they are due at once.
+    /// stands earlier in the same batch) fails alone. `claim` makes the caller their holder at once; without it they are due at once. Those that
+    /// are to be parked are neither.
     async fn create(
         &self,
         instances: Vec<NewInstance>,
@@ -51,6 +54,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes instances that nobody holds and that are due at `now` (earliest first), or all nodes' whose node lease ended before `now`.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Takes up to `limit` parked instances of a workflow: queued or waiting, held by nobody and not due at any time. Those that wait come
+    /// before the queued ones, each in order of creation.
+    async fn claim_parked(
+        &self,
+        node: NodeId,
+        workflow: i64,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError>;
+
+    /// How many instances run, by workflow, for all workflows of all accounts.
+    async fn loads(&self) -> Result<Vec<Load>, StoreError>;
 
     /// Takes this instance if nobody (else) holds it; `None` when it is held or gone. A holder that claims again gets a new epoch,
     /// so that after a failed commit it can begin anew.
@@ -88,6 +103,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// The payload of an entry, kept apart or not; `None` when the instance or the payload is gone.
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError>;
+
+    // Streams that steps have returned.
+
+    /// Writes pieces of streams and drops streams, in order: each wholly or not at all, independent of the others. One result per
+    /// element. An instance takes its streams with it when it is removed.
+    async fn write_streams(
+        &self,
+        writes: Vec<StreamWrite>,
+    ) -> Result<Vec<Result<(), CommitError>>, StoreError>;
+
+    /// A piece of a stream; `None` when there is no such piece, or it is gone.
+    async fn stream_chunk(
+        &self,
+        instance: InstanceNo,
+        stream: StreamNo,
+        index: u32,
+    ) -> Result<Option<Bytes>, StoreError>;
 
     // Instances: what clients ask.
 

@@ -14,6 +14,7 @@ pub mod lease;
 pub mod list;
 pub mod remove;
 pub mod schedule;
+pub mod stream;
 
 use crate::{
     Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewInstance, NewMessage,
@@ -82,6 +83,8 @@ macro_rules! conformance_tests {
                 workflows_are_listed_and_searched, a_deployed_workflow_needs_all_its_parts, accounts_are_apart, settings_are_kept;
             schedule: a_new_schedule_begins_when_it_is_put, a_schedule_goes_on_never_back, a_put_keeps_the_schedules_it_names,
                 schedules_go_with_their_workflow;
+            stream: pieces_are_read_as_written, only_the_holder_writes_pieces, dropped_streams_are_gone,
+                streams_go_with_their_instance, streams_go_with_their_workflow;
         }
     };
     (@modules $make:expr; $($module:ident: $($promise:ident),+ $(,)?;)+) => {

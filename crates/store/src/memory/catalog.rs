@@ -165,6 +165,10 @@ impl Catalog {
             .map(|workflow| workflow.row.clone())
     }
 
+    pub(super) fn all_workflows(&self) -> impl Iterator<Item = &WorkflowRow> {
+        self.workflows.values().map(|workflow| &workflow.row)
+    }
+
     pub(super) fn workflow_by_no(&self, no: i64) -> Option<&WorkflowRow> {
         self.workflows.get(&no).map(|workflow| &workflow.row)
     }

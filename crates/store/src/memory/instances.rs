@@ -5,7 +5,7 @@ use crate::instance::{DUE_AT_ONCE, expires_at};
 use crate::{
     Claim, Commit, CommitError, CreateError, InboxMessage, InboxNo, InstanceFilter, InstanceNo, InstancePage,
     InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage, NodeId, Repin, SendError,
-    SortOrder, StatusCounts,
+    SortOrder, StatusCounts, StreamNo, StreamWrite,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
@@ -30,6 +30,7 @@ struct Instance {
     holding: Holding,
     journal: Vec<(Vec<u8>, Option<Bytes>)>,
     inbox: BTreeMap<InboxNo, (Vec<u8>, Option<Bytes>)>,
+    streams: BTreeMap<(StreamNo, u32), Bytes>,
     expires_at: Option<Timestamp>,
 }
 
@@ -51,12 +52,15 @@ impl Instances {
         }
         self.last_instance += 1;
         let no = InstanceNo(self.last_instance);
+        let parked = new.start == Start::Parked;
+        let claim = claim.filter(|_| !parked);
         let lease = claim.map(|node| Lease { node, epoch: 1 });
         let instance = Instance {
             epoch: if lease.is_some() { 1 } else { 0 },
             holding: Holding::Free { wake_at: None },
             journal: vec![(new.entry, Some(new.params))],
             inbox: BTreeMap::new(),
+            streams: BTreeMap::new(),
             expires_at: None,
             row: InstanceRow {
                 no,
@@ -82,7 +86,7 @@ impl Instances {
             match claim {
                 Some(node) => Holding::Held(node),
                 None => Holding::Free {
-                    wake_at: Some(new.created_at),
+                    wake_at: (!parked).then_some(new.created_at),
                 },
             },
         );
@@ -188,6 +192,44 @@ impl Instances {
         due.into_iter()
             .filter_map(|no| Some((no, self.claim_one(claim.node, no)?)))
             .collect()
+    }
+
+    pub(super) fn claim_parked(
+        &mut self,
+        node: NodeId,
+        workflow: i64,
+        limit: usize,
+    ) -> Vec<(InstanceNo, Lease)> {
+        let mut parked: Vec<(bool, InstanceNo)> = self
+            .parked(workflow)
+            .map(|row| (row.status == Status::Queued, row.no))
+            .collect();
+        parked.sort_unstable();
+        parked
+            .into_iter()
+            .take(limit)
+            .filter_map(|(_, no)| Some((no, self.claim_one(node, no)?)))
+            .collect()
+    }
+
+    /// The instances that wait for a slot.
+    pub(super) fn parked(&self, workflow: i64) -> impl Iterator<Item = &InstanceRow> {
+        self.by_no
+            .values()
+            .filter(move |instance| {
+                let row = &instance.row;
+                row.workflow == workflow
+                    && matches!(row.status, Status::Queued | Status::Waiting)
+                    && instance.holding == (Holding::Free { wake_at: None })
+            })
+            .map(|instance| &instance.row)
+    }
+
+    /// How many hold a slot.
+    pub(super) fn running(&self, workflow: i64) -> u64 {
+        let counts = self.counts(workflow);
+        let holding = Status::ALL.iter().filter(|status| status.holds_slot());
+        holding.map(|status| counts.of(*status)).sum()
     }
 
     pub(super) fn claim_one(&mut self, node: NodeId, no: InstanceNo) -> Option<Lease> {
@@ -309,6 +351,40 @@ impl Instances {
     pub(super) fn payload(&self, no: InstanceNo, seq: Seq) -> Option<Bytes> {
         let (_, payload) = self.by_no.get(&no)?.journal.get(usize::try_from(seq.0).ok()?)?;
         payload.clone()
+    }
+
+    pub(super) fn write_stream(&mut self, write: StreamWrite) -> Result<(), CommitError> {
+        match write {
+            StreamWrite::Append {
+                instance,
+                lease,
+                stream,
+                index,
+                bytes,
+            } => {
+                let held = self.by_no.get_mut(&instance).filter(|instance| {
+                    instance.holding == Holding::Held(lease.node) && instance.epoch == lease.epoch
+                });
+                let held = held.ok_or(CommitError::Fenced)?;
+                held.streams.insert((stream, index), bytes);
+            }
+            StreamWrite::Drop {
+                instance,
+                from,
+                until,
+                keep,
+            } => {
+                if let Some(instance) = self.by_no.get_mut(&instance) {
+                    let stays = |stream: &StreamNo| !(from..until).contains(stream) || keep.contains(stream);
+                    instance.streams.retain(|(stream, _), _| stays(stream));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn stream_chunk(&self, no: InstanceNo, stream: StreamNo, index: u32) -> Option<Bytes> {
+        self.by_no.get(&no)?.streams.get(&(stream, index)).cloned()
     }
 
     pub(super) fn row(&self, no: InstanceNo) -> Option<InstanceRow> {

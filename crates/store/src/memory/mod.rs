@@ -7,9 +7,9 @@ mod instances;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
     NewMessage, NewScriptVersion, NewWorkflow, NodeId, Payload, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
 };
 use async_trait::async_trait;
@@ -92,6 +92,35 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    async fn claim_parked(
+        &self,
+        node: NodeId,
+        workflow: i64,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let mut state = self.state.lock();
+        let State {
+            instances, catalog, ..
+        } = &mut *state;
+        Ok(instances
+            .claim_parked(node, workflow, limit)
+            .into_iter()
+            .filter_map(|(no, lease)| claimed(instances, catalog, no, lease))
+            .collect())
+    }
+
+    async fn loads(&self) -> Result<Vec<Load>, StoreError> {
+        let state = self.state.lock();
+        let load = |row: &WorkflowRow| Load {
+            workflow: row.no,
+            account: row.account.clone(),
+            settings: row.settings.clone(),
+            running: state.instances.running(row.no),
+            parked: state.instances.parked(row.no).next().is_some(),
+        };
+        Ok(state.catalog.all_workflows().map(load).collect())
+    }
+
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
         let mut state = self.state.lock();
         let State {
@@ -145,6 +174,26 @@ impl Store for MemoryStore {
 
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {
         Ok(self.state.lock().instances.payload(instance, seq))
+    }
+
+    async fn write_streams(
+        &self,
+        writes: Vec<StreamWrite>,
+    ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        let mut state = self.state.lock();
+        Ok(writes
+            .into_iter()
+            .map(|write| state.instances.write_stream(write))
+            .collect())
+    }
+
+    async fn stream_chunk(
+        &self,
+        instance: InstanceNo,
+        stream: StreamNo,
+        index: u32,
+    ) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.state.lock().instances.stream_chunk(instance, stream, index))
     }
 
     async fn instance(&self, workflow: i64, id: &str) -> Result<Option<InstanceRow>, StoreError> {

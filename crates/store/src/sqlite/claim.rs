@@ -4,8 +4,8 @@ use super::read;
 use super::readers::snapshot;
 use super::transaction::Transaction;
 use crate::instance::DUE_AT_ONCE;
-use crate::{Claim, Claimed, InstanceNo, Lease, NodeId, StoreError};
-use cairn_core::Timestamp;
+use crate::{Claim, Claimed, InstanceNo, Lease, Load, NodeId, StoreError};
+use cairn_core::{Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Frees all instances that are held: when the one server of a file starts, nobody can be holding any.
@@ -38,6 +38,65 @@ pub(super) fn claim(
     due.into_iter()
         .map(|(no, epoch)| take(transaction, claim.node, no, epoch + 1))
         .collect()
+}
+
+/// Takes instances that wait for a slot: those that have run before first, then those that have not begun.
+pub(super) fn claim_parked(
+    transaction: &Transaction<'_>,
+    node: NodeId,
+    (workflow, limit): (i64, usize),
+) -> Result<Vec<(InstanceNo, Lease)>, StoreError> {
+    if transaction.is_doomed(workflow) {
+        return Ok(Vec::new());
+    }
+    let connection = transaction.connection;
+    let mut taken = Vec::new();
+    for sql in [
+        "SELECT no, epoch FROM instance INDEXED BY instance_parked_again
+         WHERE workflow = ?1 AND status = 7 AND node IS NULL AND wake_at IS NULL ORDER BY no LIMIT ?2",
+        "SELECT no, epoch FROM instance INDEXED BY instance_parked
+         WHERE workflow = ?1 AND status = 0 AND node IS NULL AND wake_at IS NULL ORDER BY no LIMIT ?2",
+    ] {
+        let mut statement = connection.prepare_cached(sql)?;
+        let left = limit - taken.len();
+        let rows = statement.query_map(params![workflow, read::limit(left)], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+        })?;
+        taken.extend(rows.collect::<Result<Vec<_>, _>>()?);
+    }
+    taken
+        .into_iter()
+        .map(|(no, epoch)| take(transaction, node, no, epoch + 1))
+        .collect()
+}
+
+/// To be called on one state of the database.
+pub(super) fn loads(connection: &Connection) -> Result<Vec<Load>, StoreError> {
+    let holding: Vec<String> = Status::ALL
+        .iter()
+        .filter(|status| status.holds_slot())
+        .map(|status| (*status as u8).to_string())
+        .collect();
+    let mut statement = connection.prepare(&format!(
+        "SELECT no, account, settings,
+             (SELECT coalesce(sum(n), 0) FROM status_count WHERE workflow = w.no AND status IN ({})),
+             EXISTS (SELECT 1 FROM instance INDEXED BY instance_parked
+                     WHERE workflow = w.no AND status = 0 AND node IS NULL AND wake_at IS NULL)
+             OR EXISTS (SELECT 1 FROM instance INDEXED BY instance_parked_again
+                     WHERE workflow = w.no AND status = 7 AND node IS NULL AND wake_at IS NULL)
+         FROM workflow w",
+        holding.join(", ")
+    ))?;
+    let rows = statement.query_map([], |row| {
+        Ok(Load {
+            workflow: row.get(0)?,
+            account: row.get(1)?,
+            settings: row.get(2)?,
+            running: row.get::<_, i64>(3)?.cast_unsigned(),
+            parked: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Frees the instances of other nodes whose node lease has ended.

@@ -2,7 +2,7 @@
 
 use super::chunk;
 use super::transaction::Transaction;
-use crate::{CreateError, InstanceNo, Lease, NewInstance, NodeId, StoreError};
+use crate::{CreateError, InstanceNo, Lease, NewInstance, NodeId, Start, StoreError};
 use bytes::Bytes;
 use cairn_core::{Seq, Status};
 use rusqlite::params;
@@ -38,7 +38,10 @@ fn create_one(
     let pin = transaction.pin(&new.version, &new.script_version, &new.class_name)?;
     let no = transaction.next_instance();
     let head = append(transaction, no, None, Seq(0), &[(&new.entry, Some(&new.params))])?;
-    let lease = claim.map(|node| Lease { node, epoch: 1 });
+    let lease = match new.start {
+        Start::Now => claim.map(|node| Lease { node, epoch: 1 }),
+        Start::Parked => None,
+    };
     transaction
         .connection
         .prepare_cached(
@@ -59,7 +62,7 @@ fn create_one(
             new.error_retention_millis.cast_signed(),
             lease.map_or(0, |lease| lease.epoch),
             lease.map(|lease| lease.node.0),
-            if lease.is_some() {
+            if lease.is_some() || new.start == Start::Parked {
                 None
             } else {
                 Some(new.created_at.0)

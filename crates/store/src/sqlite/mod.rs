@@ -16,14 +16,15 @@ mod readers;
 mod remove;
 mod schedule;
 mod schema;
+mod stream;
 mod transaction;
 mod writer;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
     NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, WorkflowPage, WorkflowRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
 };
 use async_trait::async_trait;
@@ -191,6 +192,18 @@ fn load(connection: &Connection, taken: &[(InstanceNo, Lease)]) -> Result<Loaded
     Ok(loaded)
 }
 
+/// What could be read of what was taken.
+fn readable(taken: Loaded) -> Vec<Claimed> {
+    let read = |(no, claimed): (InstanceNo, Result<Claimed, StoreError>)| {
+        claimed
+            .inspect_err(|error| {
+                tracing::error!(instance = no.0, %error, "an instance cannot go on; restore it from a backup or delete it");
+            })
+            .ok()
+    };
+    taken.into_iter().filter_map(read).collect()
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn create(
@@ -209,19 +222,23 @@ impl Store for SqliteStore {
 
     /// A damaged instance is left out, and stays held until the next start, so that it keeps no other from being claimed.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
-        let taken = self
-            .take(move |transaction| claim::claim(transaction, claim))
-            .await?;
-        Ok(taken
-            .into_iter()
-            .filter_map(|(no, claimed)| {
-                claimed
-                    .inspect_err(|error| {
-                        tracing::error!(instance = no.0, %error, "an instance cannot go on; restore it from a backup or delete it");
-                    })
-                    .ok()
-            })
-            .collect())
+        let taken = self.take(move |transaction| claim::claim(transaction, claim));
+        Ok(readable(taken.await?))
+    }
+
+    async fn claim_parked(
+        &self,
+        node: NodeId,
+        workflow: i64,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let taken =
+            self.take(move |transaction| claim::claim_parked(transaction, node, (workflow, limit)));
+        Ok(readable(taken.await?))
+    }
+
+    async fn loads(&self) -> Result<Vec<Load>, StoreError> {
+        self.read(|connection| snapshot(connection, claim::loads)).await
     }
 
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
@@ -289,6 +306,24 @@ impl Store for SqliteStore {
             snapshot(connection, |connection| read::payload(connection, instance, seq))
         })
         .await
+    }
+
+    async fn write_streams(
+        &self,
+        writes: Vec<StreamWrite>,
+    ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
+        self.write(move |transaction| stream::write(transaction, &writes))
+            .await
+    }
+
+    async fn stream_chunk(
+        &self,
+        instance: InstanceNo,
+        stream: StreamNo,
+        index: u32,
+    ) -> Result<Option<Bytes>, StoreError> {
+        self.read(move |connection| stream::chunk(connection, instance, (stream, index)))
+            .await
     }
 
     async fn instance(&self, workflow: i64, id: &str) -> Result<Option<InstanceRow>, StoreError> {

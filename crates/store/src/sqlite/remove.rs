@@ -1,7 +1,7 @@
 //! What goes: deleted and expired instances, removed workflows.
 
 use super::read::{self, status};
-use super::schedule;
+use super::{schedule, stream};
 use super::transaction::Transaction;
 use crate::{InstanceNo, StoreError};
 use cairn_core::{Status, Timestamp};
@@ -111,7 +111,8 @@ pub(super) fn sweep(transaction: &mut Transaction<'_>, limit: usize) -> Result<(
     }
 }
 
-fn erase(transaction: &Transaction<'_>, instance: i64, head: i64) -> Result<(), StoreError> {
+fn erase(transaction: &mut Transaction<'_>, instance: i64, head: i64) -> Result<(), StoreError> {
+    stream::drop_all(transaction, instance)?;
     let connection = transaction.connection;
     let mut next = Some(head);
     while let Some(chunk) = next {

@@ -13,6 +13,8 @@ pub(super) struct Numbers {
     /// Numbers of the pins in use, by workflow version, script version and class.
     pins: HashMap<(String, String, String), i64>,
     doomed: BTreeSet<i64>,
+    /// Whether streams were dropped that have not been swept.
+    has_dropped: bool,
     /// Whether a transaction has failed since this was loaded.
     is_stale: bool,
 }
@@ -42,18 +44,23 @@ impl Numbers {
         for workflow in statement.query_map([], |row| row.get(0))? {
             doomed.insert(workflow?);
         }
+        let has_dropped = connection
+            .prepare_cached("SELECT 1 FROM dropped_stream")?
+            .exists([])?;
         Ok(Self {
             last_instance: last("instance")?,
             last_message: last("message")?,
             last_node: last("node")?,
             pins: HashMap::new(),
             doomed,
+            has_dropped,
             is_stale: false,
         })
     }
 
-    pub(super) fn has_doomed(&self) -> bool {
-        !self.doomed.is_empty()
+    /// Whether there is something to sweep.
+    pub(super) fn has_waste(&self) -> bool {
+        !self.doomed.is_empty() || self.has_dropped
     }
 }
 
@@ -122,6 +129,16 @@ impl<'a> Transaction<'a> {
         self.workflows.insert(workflow, false);
         self.counts.retain(|(counted, _), _| *counted != workflow);
         Ok(())
+    }
+
+    /// There are dropped streams to sweep.
+    pub(super) fn has_dropped(&mut self) {
+        self.numbers.has_dropped = true;
+    }
+
+    /// There are none any more.
+    pub(super) fn dropped_are_swept(&mut self) {
+        self.numbers.has_dropped = false;
     }
 
     /// The last instance of a removed workflow is gone.

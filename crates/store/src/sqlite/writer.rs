@@ -1,6 +1,6 @@
 //! The one thread that writes: everything that waits goes into one transaction, with one flush to disk (group commit).
 
-use super::remove;
+use super::{remove, stream};
 use super::transaction::{Numbers, Transaction};
 use crate::StoreError;
 use rusqlite::Connection;
@@ -99,7 +99,7 @@ fn write(connection: &Connection, mut numbers: Numbers, queue: &Receiver<Box<dyn
     let (mut may_sweep, mut is_closing) = (true, false);
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     while !is_closing {
-        let sweeping = may_sweep && numbers.has_doomed();
+        let sweeping = may_sweep && numbers.has_waste();
         if !sweeping {
             match queue.recv() {
                 Ok(job) => jobs.push(job),
@@ -167,6 +167,7 @@ fn attempt(
     }
     if sweeping {
         remove::sweep(&mut transaction, SWEEP)?;
+        stream::sweep(&mut transaction)?;
     }
     transaction.finish()?;
     connection.prepare_cached("COMMIT")?.execute([])?;
