@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
 use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, NewInstance,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
     NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
     ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
@@ -79,6 +79,19 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
         self.write(self.inner.claim(claim)).await
+    }
+
+    async fn claim_parked(
+        &self,
+        node: NodeId,
+        workflow: i64,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.write(self.inner.claim_parked(node, workflow, limit)).await
+    }
+
+    async fn loads(&self) -> Result<Vec<Load>, StoreError> {
+        self.inner.loads().await
     }
 
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {

@@ -15,7 +15,7 @@
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
 use cairn_store::sqlite::SqliteStore;
-use cairn_store::{Commit, InstanceNo, Lease, NewInstance, NewWorkflow, NodeId, Release, Store, Trigger};
+use cairn_store::{Commit, InstanceNo, Lease, NewInstance, NewWorkflow, NodeId, Release, Start, Store, Trigger};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -206,6 +206,7 @@ impl Bench {
                 error_retention_millis: 1,
                 entry: vec![1; 20],
                 params: Bytes::from_static(&[2; 50]),
+                start: Start::Now,
             })
             .collect();
         let created = self.store.create(instances, Some(self.node)).await.unwrap();

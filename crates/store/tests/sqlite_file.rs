@@ -8,7 +8,7 @@ use cairn_store::conformance::{
     Held, accept, at, claim, create, held, ids, mail, message, new_instance, node, workflow,
 };
 use cairn_store::sqlite::SqliteStore;
-use cairn_store::{Commit, InboxNo, InstanceFilter, NodeId, Store, StoreError};
+use cairn_store::{Commit, InboxNo, InstanceFilter, NodeId, Store, StoreError, StreamNo, StreamWrite};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -100,6 +100,47 @@ async fn a_removed_workflow_is_swept_after_a_restart() {
         )
         .unwrap();
     assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn dropped_streams_leave_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let held = held(&store, "one").await;
+    let path = store.path().to_owned();
+    let piece = |stream, index| StreamWrite::Append {
+        instance: held.no,
+        lease: held.lease,
+        stream: StreamNo(stream),
+        index,
+        bytes: Bytes::from(vec![7; 1_000]),
+    };
+    let mut writes: Vec<_> = (0..200).map(|index| piece(1, index)).collect();
+    writes.extend([piece(2, 0), piece(2, 1)]);
+    store.write_streams(writes).await.unwrap();
+    let drop = StreamWrite::Drop {
+        instance: held.no,
+        from: StreamNo(0),
+        until: StreamNo(2),
+        keep: Vec::new(),
+    };
+    store.write_streams(vec![drop]).await.unwrap();
+    store.close();
+    for _ in 0..5 {
+        open(directory.path()).close();
+    }
+    let count = |sql| -> i64 {
+        let connection = Connection::open(&path).unwrap();
+        connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(count("SELECT count(*) FROM stream_chunk"), 2);
+    assert_eq!(count("SELECT count(*) FROM dropped_stream"), 0);
+    edit(&path, "UPDATE stream_chunk SET bytes = zeroblob(1000) WHERE number = 1");
+    let store = open(directory.path());
+    let read = |index| store.stream_chunk(held.no, StreamNo(2), index);
+    assert_eq!(read(0).await.unwrap().unwrap().len(), 1_000);
+    let damaged = read(1).await;
+    assert!(matches!(damaged, Err(StoreError::Corrupt(_))), "{damaged:?}");
 }
 
 #[test]

@@ -73,6 +73,8 @@ enum Request {
     Commit(Vec<Commit>),
     Claim(Claim),
     ClaimOne(NodeId, InstanceNo),
+    ClaimParked(NodeId, i64, usize),
+    Loads,
     NextDue,
     Renew(NodeId, Timestamp),
     Register(Timestamp),
@@ -160,6 +162,9 @@ impl Request {
                 }
             }
             Self::Claim(claim) => Answer::claimed(&store.claim(claim).await.unwrap()),
+            Self::ClaimParked(node, workflow, limit) => {
+                Answer::claimed(&store.claim_parked(node, workflow, limit).await.unwrap())
+            }
             Self::ClaimOne(node, instance) => {
                 let claimed: Vec<Claimed> = store
                     .claim_one(node, instance)
@@ -179,7 +184,10 @@ impl Request {
 
     async fn text(&self, store: &dyn Store) -> String {
         match self.clone() {
-            Self::Create(..) | Self::Commit(_) | Self::Claim(_) | Self::ClaimOne(..) => String::new(),
+            Self::Create(..) | Self::Commit(_) | Self::Claim(_) | Self::ClaimOne(..) | Self::ClaimParked(..) => {
+                String::new()
+            }
+            Self::Loads => format!("{:?}", store.loads().await.unwrap()),
             Self::NextDue => format!("{:?}", store.next_due().await),
             Self::Renew(node, until) => format!("{:?}", store.renew(node, until).await),
             Self::Register(until) => format!("{:?}", store.register(until).await),
@@ -242,7 +250,9 @@ impl World {
                 now: self.now,
                 limit: self.random.below(5) as usize,
             }),
-            53..57 => Request::ClaimOne(self.node(), self.instance()),
+            53 if self.random.one_in(3) => Request::Loads,
+            53 => Request::ClaimParked(self.node(), self.workflow(), self.random.below(4) as usize),
+            54..57 => Request::ClaimOne(self.node(), self.instance()),
             57..67 => self.send(),
             67..69 => Request::Register(self.now.plus(self.random.below(300))),
             69..72 => Request::Renew(self.node(), self.now.plus(self.random.below(300))),
@@ -294,6 +304,11 @@ impl World {
                 success_retention_millis: self.random.below(200),
                 error_retention_millis: self.random.below(200),
                 params: self.bytes(),
+                start: if self.random.one_in(4) {
+                    Start::Parked
+                } else {
+                    Start::Now
+                },
                 ..new_instance(self.workflow(), &format!("i{}", self.random.below(40)))
             })
             .collect();

@@ -12,13 +12,14 @@ pub mod differential;
 pub mod inbox;
 pub mod lease;
 pub mod list;
+pub mod parked;
 pub mod remove;
 pub mod schedule;
 pub mod stream;
 
 use crate::{
     Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewInstance, NewMessage,
-    NewScriptVersion, NewWorkflow, NodeId, Release, ScheduleRow, Store, Trigger,
+    NewScriptVersion, NewWorkflow, NodeId, Release, ScheduleRow, Start, Store, Trigger,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
@@ -74,6 +75,9 @@ macro_rules! conformance_tests {
             list: pages_run_in_both_directions, a_cursor_goes_on_where_the_page_ended, filters_by_status,
                 filters_by_dates, status_and_dates_together, counts_follow_every_change,
                 an_empty_list, a_later_change_does_not_move_a_row;
+            parked: a_parked_instance_is_not_due, parked_instances_are_claimed_in_order, those_that_waited_come_first,
+                a_release_without_a_time_parks, mail_reaches_a_parked_instance, paused_and_finished_instances_are_not_parked,
+                parked_instances_go_with_their_workflow, only_some_of_a_batch_are_parked, loads_are_counted;
             remove: a_deleted_instance_is_gone, a_deleted_id_can_be_used_again, finished_instances_expire,
                 errors_are_kept_for_their_own_time, a_restart_calls_off_the_expiry, expiry_takes_the_oldest_up_to_a_limit,
                 expiry_waits_for_mail_and_holders, a_deleted_workflow_takes_its_instances_along,
@@ -161,6 +165,7 @@ pub fn new_instance(workflow: i64, id: &str) -> NewInstance {
         error_retention_millis: ERROR_RETENTION,
         entry: b"created".to_vec(),
         params: Bytes::from_static(b"{}"),
+        start: Start::Now,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::instance::{DUE_AT_ONCE, expires_at};
 use crate::{
     Claim, Commit, CommitError, CreateError, InboxMessage, InboxNo, InstanceFilter, InstanceNo, InstancePage,
     InstanceRow, JournalEntry, JournalPage, Lease, NewInstance, NewMessage, NodeId, Repin, SendError,
-    SortOrder, StatusCounts, StreamNo, StreamWrite,
+    SortOrder, Start, StatusCounts, StreamNo, StreamWrite,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};

@@ -8,11 +8,12 @@ use std::path::Path;
 const APPLICATION_ID: i32 = 0x4372_6e31;
 
 /// The steps, oldest first; the schema's number is how many were done.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_begin.sql"),
     include_str!("migrations/0002_rolling_back.sql"),
     include_str!("migrations/0003_schedules.sql"),
     include_str!("migrations/0004_streams.sql"),
+    include_str!("migrations/0005_parked.sql"),
 ];
 
 /// Brings a new or older file to the schema of this release.
