@@ -370,4 +370,6 @@ pub enum Outcome {
     },
     /// An error to throw.
     Failed(ErrorInfo),
+    /// An error to throw because the call itself was wrong: there is no such step, and its name can be used again.
+    Refused(ErrorInfo),
 }

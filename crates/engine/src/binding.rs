@@ -1,12 +1,11 @@
 //! The engine as the host of workflow bindings.
 
-use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Subscription};
+use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Status, Subscription};
 use async_trait::async_trait;
 use cairn_runtime::{
     BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
     EventSource, SubscribeCall, Value,
 };
-use cairn_core::{RestartFrom, Undo};
 use cairn_store::Trigger;
 use std::collections::BTreeSet;
 
@@ -19,19 +18,19 @@ impl BindingHost for Engine {
         match call.method {
             BindingMethod::Get { id } => match self.instance_row(place.0, place.1, &id).await {
                 Ok((_, row)) => Ok(BindingReply::Ids(vec![row.id])),
-                // The one message without a code in front (behaviour §5).
-                Err(EngineError::InstanceNotFound(_)) => Err(BindingError {
-                    message: "instance.not_found".into(),
-                }),
-                Err(error) => Err(binding_error(&error)),
+                Err(error) => Err(missing_or(&error)),
             },
             BindingMethod::Create(options) => self.create_one(place, options).await,
             BindingMethod::CreateBatch(batch) => self.create_batch(place, batch).await,
             BindingMethod::Status { id } => self.binding_status(place, &id).await,
             BindingMethod::Pause { id } => self.binding_control(place, (&id, Control::Pause)).await,
             BindingMethod::Resume { id } => self.binding_control(place, (&id, Control::Resume)).await,
-            BindingMethod::Terminate { id } => self.binding_control(place, (&id, Control::Terminate(Undo::Nothing))).await,
-            BindingMethod::Restart { id } => self.binding_control(place, (&id, Control::Restart(RestartFrom::Beginning))).await,
+            BindingMethod::Terminate { id, undo } => {
+                self.binding_control(place, (&id, Control::Terminate(undo))).await
+            }
+            BindingMethod::Restart { id, from } => {
+                self.binding_control(place, (&id, Control::Restart(from))).await
+            }
             BindingMethod::Delete { id } => {
                 let deleted = self.delete_instance(place.0, place.1, &id).await;
                 deleted
@@ -61,10 +60,13 @@ impl BindingHost for Engine {
     }
 }
 
-/// The one message without a code in front (behaviour §5), or any other.
+/// The one message without a code in front (behaviour §5), or any other. An id that no instance can have is missing too.
 fn missing_or(error: &EngineError) -> BindingError {
     match error {
-        EngineError::InstanceNotFound(_) => BindingError {
+        EngineError::InstanceNotFound(_)
+        | EngineError::InvalidName {
+            what: "instance id", ..
+        } => BindingError {
             message: "instance.not_found".into(),
         },
         error => binding_error(error),
@@ -147,16 +149,21 @@ impl Engine {
         let (_, row) = self
             .instance_row(place.0, place.1, id)
             .await
-            .map_err(|error| binding_error(&error))?;
-        let (output, error) = if row.status.is_final() {
-            self.outcome(&row).await.map_err(|error| binding_error(&error))?
-        } else {
-            (None, None)
-        };
+            .map_err(|error| missing_or(&error))?;
+        if !row.status.is_final() && row.status != Status::RollingBack {
+            return Ok(BindingReply::Status {
+                status: row.status,
+                error: None,
+                output: None,
+                rollback: None,
+            });
+        }
+        let ended = self.outcome(&row).await.map_err(|error| binding_error(&error))?;
         Ok(BindingReply::Status {
             status: row.status,
-            error,
-            output,
+            error: ended.error,
+            output: ended.output,
+            rollback: ended.rollback,
         })
     }
 
@@ -167,7 +174,7 @@ impl Engine {
     ) -> Result<BindingReply, BindingError> {
         let done = self.control(place.0, place.1, control).await;
         done.map(|_| BindingReply::Done)
-            .map_err(|error| binding_error(&error))
+            .map_err(|error| missing_or(&error))
     }
 
     async fn binding_event(
@@ -177,7 +184,7 @@ impl Engine {
     ) -> Result<BindingReply, BindingError> {
         let sent = self.send_event(place.0, place.1, event).await;
         sent.map(|_| BindingReply::Done)
-            .map_err(|error| binding_error(&error))
+            .map_err(|error| missing_or(&error))
     }
 }
 
@@ -210,6 +217,7 @@ fn binding_error(error: &EngineError) -> BindingError {
         | EngineError::TooLarge { .. }
         | EngineError::InvalidInput(_)
         | EngineError::BadScript(_)
+        | EngineError::TestConflict(_)
         | EngineError::VersionNotFound(_)
         | EngineError::StepNotFound(_)
         | EngineError::ScriptNotFound(_) => format!("(body) {error}"),

@@ -4,7 +4,7 @@ use crate::script::{metadata_of, spec_of};
 use crate::signal::Signal;
 use crate::{EarlierSecrets, Engine, EngineError, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
 use cairn_core::{Cron, Timestamp, check_workflow_name};
-use cairn_runtime::{Checked, WorkerError, WorkerId};
+use cairn_runtime::{Checked, WorkerError, WorkerId, WorkerSpec};
 use cairn_store::{
     NewScriptVersion, NewWorkflow, ScriptRow, ScriptVersionRow, StatusCounts, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
@@ -78,12 +78,32 @@ impl Engine {
         let worker = WorkerId(Arc::clone(&id));
         let spec = spec_of(worker.clone(), (account, script), &upload)
             .map_err(|error| EngineError::BadScript(error.to_string()))?;
-        let checked = shared.runtime.check(Arc::new(spec)).await.map_err(deploy_error)?;
+        let checked = self.checked(spec, (script, &upload)).await?;
         let kept = self.keep_version(account, script, (&id, &upload), &checked).await;
         if kept.is_err() {
             shared.runtime.retire(&worker);
         }
         kept
+    }
+
+    /// Sees whether an upload runs. A class that is missing is told in our words, not in those of the runtime, which does not start then.
+    async fn checked(&self, mut spec: WorkerSpec, (script, upload): (&str, &Upload)) -> Result<Checked, EngineError> {
+        let runtime = &self.shared.runtime;
+        let error = match runtime.check(Arc::new(spec.clone())).await {
+            Ok(checked) => return Ok(checked),
+            Err(error) => error,
+        };
+        runtime.retire(&spec.id);
+        if !spec.exports.is_empty() {
+            spec.exports.clear();
+            spec.id = WorkerId(uuid::Uuid::new_v4().to_string().into());
+            let checked = runtime.check(Arc::new(spec.clone())).await;
+            runtime.retire(&spec.id);
+            if let Ok(checked) = checked {
+                refuse_missing_classes(script, upload, &checked)?;
+            }
+        }
+        Err(deploy_error(error))
     }
 
     async fn keep_version(
@@ -356,6 +376,12 @@ fn refuse_missing_classes(script: &str, upload: &Upload, checked: &Checked) -> R
                  Export it as `export class {class_name} extends WorkflowEntrypoint`."
             )));
         }
+    }
+    let missing = |(class, _): &&(String, String)| !checked.workflow_classes.contains(class);
+    if let Some((class, workflow)) = upload.workflow_exports.iter().find(missing) {
+        return Err(EngineError::BadScript(format!(
+            "exports.{class} declares the workflow \"{workflow}\", but script \"{script}\" exports no class {class} that extends WorkflowEntrypoint"
+        )));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::instances::corrupt;
 use crate::schedules::firing_of;
 use crate::{Engine, EngineError};
 use bytes::Bytes;
-use cairn_core::{Entry, ErrorInfo, InstanceView, Seq, StepKey, StepKind};
+use cairn_core::{Entry, ErrorInfo, InstanceView, RollbackView, Seq, StepKey, StepKind};
 use cairn_runtime::{Firing, Value};
 use cairn_store::{InstanceNo, InstanceRow, JournalEntry, Payload, StoreError, WorkflowRow};
 use std::collections::BTreeMap;
@@ -48,6 +48,17 @@ pub struct StepOutput {
     pub error: Option<ErrorInfo>,
 }
 
+/// What has come of an instance.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// What `run()` returned.
+    pub(crate) output: Option<Value>,
+    /// What it threw.
+    pub(crate) error: Option<ErrorInfo>,
+    /// Its rollback, once it has begun.
+    pub(crate) rollback: Option<RollbackView>,
+}
+
 impl Engine {
     /// One instance; step outputs are cut to `preview_chars` characters of JSON text.
     ///
@@ -87,11 +98,8 @@ impl Engine {
         })
     }
 
-    /// Status, error and output of an instance, for the workflow binding.
-    pub(crate) async fn outcome(
-        &self,
-        row: &InstanceRow,
-    ) -> Result<(Option<Value>, Option<ErrorInfo>), EngineError> {
+    /// What has come of an instance, for the workflow binding.
+    pub(crate) async fn outcome(&self, row: &InstanceRow) -> Result<Ended, EngineError> {
         let journal = self.shared.store.journal(row.no).await?;
         let view = self.view(&journal)?;
         let payloads = Payloads {
@@ -99,7 +107,16 @@ impl Engine {
             instance: row.no,
             journal: &journal,
         };
-        Ok((payloads.value(view.output).await?, view.error))
+        Ok(Ended {
+            output: payloads.value(view.output).await?,
+            error: view.error,
+            rollback: view.rollback,
+        })
+    }
+
+    /// What the journal of an instance tells now.
+    pub(crate) async fn instance_view(&self, row: &InstanceRow) -> Result<InstanceView, EngineError> {
+        self.view(&self.shared.store.journal(row.no).await?)
     }
 
     fn view(&self, journal: &[JournalEntry]) -> Result<InstanceView, EngineError> {

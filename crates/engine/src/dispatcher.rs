@@ -5,10 +5,10 @@
 
 use crate::driver::{Abandon, Driver, Hearing, Out, Reply, Unread};
 use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, Signal};
-use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance};
+use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance, streams};
 use cairn_core::Timestamp;
 use cairn_runtime::{Report, ReportKind, RunId};
-use cairn_store::{Commit, InboxMessage, InstanceNo, StoreError};
+use cairn_store::{Commit, InboxMessage, InstanceNo, Lease, StoreError};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +33,7 @@ struct Dispatcher {
     runs: HashMap<RunId, InstanceNo>,
     timers: BTreeSet<(Timestamp, InstanceNo)>,
     commits: mpsc::UnboundedSender<Commit>,
+    stream_writes: mpsc::UnboundedSender<streams::Write>,
     /// What this turn does.
     out: Out,
     touched: Vec<InstanceNo>,
@@ -66,6 +67,7 @@ pub(crate) fn start(
     reports: mpsc::UnboundedReceiver<Vec<Report>>,
 ) {
     let commits = committer::start(Arc::clone(&shared));
+    let stream_writes = streams::start(Arc::clone(&shared));
     let dispatcher = Dispatcher {
         _housekeeping: maintenance::start(&shared),
         next_due: Some(shared.clock.now()),
@@ -74,6 +76,7 @@ pub(crate) fn start(
         runs: HashMap::new(),
         timers: BTreeSet::new(),
         commits,
+        stream_writes,
         out: Out::default(),
         touched: Vec::new(),
         claiming: Claiming::No,
@@ -161,17 +164,14 @@ impl Dispatcher {
             Signal::Created(loaded) => self.take_up(now, *loaded),
             Signal::Due => self.due(now),
             Signal::Mail(instance) => self.mail(instance),
+            Signal::Doubled(instance) => self.doubled(instance),
             Signal::Deleted(instance) => self.deleted(instance),
             Signal::Claimed(answer) => self.claimed(now, answer),
             Signal::ClaimedOne(instance, result) => self.claimed_one(now, instance, result),
             Signal::LostTrack => self.look_for_lost = Some(now.plus(STORE_RETRY_MILLIS)),
             Signal::Held(held) => self.held(now, held),
             Signal::Inbox(instance, lease, messages) => {
-                if self
-                    .drivers
-                    .get(&instance)
-                    .is_some_and(|driver| driver.lease() == lease)
-                {
+                if self.holds(instance, lease) {
                     self.inbox(now, instance, messages);
                 }
             }
@@ -180,7 +180,36 @@ impl Dispatcher {
                     self.committed(now, &commit);
                 }
             }
+            Signal::StreamsKept(kept) => {
+                for kept in kept {
+                    self.stream_kept(now, &kept);
+                }
+            }
+            Signal::Pulled(pull, read) => {
+                if self.holds(pull.instance, pull.lease) {
+                    self.drive(pull.instance, |driver, out| driver.pulled(&pull, read, out));
+                }
+            }
             Signal::Shutdown(done) => self.shut_down(now, done),
+        }
+    }
+
+    fn holds(&self, instance: InstanceNo, lease: Lease) -> bool {
+        let driver = self.drivers.get(&instance);
+        driver.is_some_and(|driver| driver.lease() == lease)
+    }
+
+    /// A piece of a stream was written, or not.
+    fn stream_kept(&mut self, now: Timestamp, kept: &streams::Kept) {
+        let instance = kept.instance;
+        if !self.holds(instance, kept.lease) {
+            return;
+        }
+        match &kept.result {
+            Ok(()) => self.drive(instance, |driver, out| driver.stream_kept(now, kept, out)),
+            // Another node holds it now, or it was deleted.
+            Err(CommitFailure::Fenced(_)) => self.drop_driver(instance),
+            Err(CommitFailure::Store(_)) => self.reclaim(now.plus(STORE_RETRY_MILLIS), instance),
         }
     }
 
@@ -211,7 +240,10 @@ impl Dispatcher {
         }
         let id = loaded.row.id.clone();
         match Driver::new(loaded) {
-            Ok(driver) => {
+            Ok(mut driver) => {
+                if let Some(doubles) = self.shared.doubles.of(driver.workflow(), driver.id()) {
+                    driver.double(doubles, &mut self.out);
+                }
                 self.drop_driver(instance);
                 self.drivers.insert(instance, driver);
                 self.answer_what_was_kept(instance, &inbox);
@@ -234,6 +266,19 @@ impl Dispatcher {
                 self.reply(&reply);
             }
         }
+    }
+
+    /// A test has put something in place of user code. An instance that rests looks whether it still has a reason to.
+    fn doubled(&mut self, instance: InstanceNo) {
+        if let Some(driver) = self.drivers.get(&instance)
+            && let Some(doubles) = self.shared.doubles.of(driver.workflow(), driver.id())
+        {
+            self.drive(instance, |driver, out| {
+                driver.double(doubles, out);
+                Ok(())
+            });
+        }
+        self.mail(instance);
     }
 
     fn mail(&mut self, instance: InstanceNo) {
@@ -334,6 +379,9 @@ impl Dispatcher {
             ReportKind::Lost { reason } => Some(reason.clone()),
             ReportKind::Called(_)
             | ReportKind::AttemptSucceeded { .. }
+            | ReportKind::Chunk { .. }
+            | ReportKind::Streamed { .. }
+            | ReportKind::Pull { .. }
             | ReportKind::AttemptFailed(_)
             | ReportKind::Returned { .. }
             | ReportKind::Raised(_)
@@ -512,6 +560,13 @@ impl Dispatcher {
             claims::list_held(&self.shared);
         }
         self.claim_what_is_due(now);
+        for write in self.out.stream_writes.drain(..) {
+            // The writer is gone only when the server is.
+            let _ = self.stream_writes.send(write);
+        }
+        for pull in self.out.pulls.drain(..) {
+            streams::read(&self.shared, pull);
+        }
         if !self.out.commands.is_empty() {
             self.shared
                 .runtime

@@ -4,16 +4,22 @@
 //! only when its entries are durable. If a commit fails, memory is ahead of the journal: the driver is dropped and the instance
 //! claimed again.
 
+mod doubled;
+mod streams;
+
 use crate::message::{Message, Request};
 use crate::schedules::firing_of;
 use crate::signal::Loaded;
+use crate::streams::{Pull, Write};
 use bytes::Bytes;
 use cairn_core::{
-    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, Purpose, Rejected, Seq, Status,
+    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, OutputKind, Purpose, Rejected, Seq, Status,
     StepState, Timestamp,
 };
 use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, RunRollback, StartRun, Value, WorkerId};
 use cairn_store::{Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, Lease, Release, Repin};
+use doubled::Doubled;
+use streams::Streams;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How long entries that nothing waits for may stay in memory, milliseconds: they ride along with the next commit that is waited for.
@@ -53,6 +59,12 @@ pub(crate) struct Driver {
     released_at: Option<(Seq, Release)>,
     /// Whether messages were left for the next holding.
     pub(crate) unread: Unread,
+    /// What a test has put in place of user code.
+    doubled: Doubled,
+    /// Streams that callbacks have returned.
+    streams: Streams,
+    /// Whether the rules have asked for a slot and not been answered.
+    asks_for_slot: bool,
     /// When the dispatcher looks again.
     pub(crate) timer: Option<Timestamp>,
 }
@@ -89,6 +101,10 @@ pub(crate) struct Out {
     pub(crate) begun: Vec<(RunId, InstanceNo)>,
     /// Runs that have ended.
     pub(crate) ended: Vec<RunId>,
+    /// Writes of streams.
+    pub(crate) stream_writes: Vec<Write>,
+    /// Pieces of streams to read.
+    pub(crate) pulls: Vec<Pull>,
     /// The id of the next run.
     pub(crate) next_run: u64,
 }
@@ -123,12 +139,19 @@ impl Driver {
             leaving: false,
             released_at: None,
             unread: Unread::None,
+            doubled: Doubled::default(),
+            streams: Streams::new(loaded.lease.epoch),
+            asks_for_slot: false,
             timer: None,
         })
     }
 
     pub(crate) fn id(&self) -> &str {
         &self.row.id
+    }
+
+    pub(crate) fn workflow(&self) -> i64 {
+        self.row.workflow
     }
 
     pub(crate) fn lease(&self) -> Lease {
@@ -186,7 +209,12 @@ impl Driver {
         let Message { request, node, token } =
             Message::decode(&message.command).map_err(|error| Abandon(error.to_string()))?;
         let repin = repin(&request);
-        let outcome = self.command(now, request.command(payload.len()), payload, out)?;
+        let outcome = match &request {
+            Request::Event { event_type } if self.doubled.forgets(event_type) => {
+                Ok(self.instance.summary().status)
+            }
+            _ => self.command(now, request.command(payload.len()), payload, out)?,
+        };
         if outcome.is_ok() && repin.is_some() {
             self.repin = repin;
         }
@@ -232,7 +260,7 @@ impl Driver {
         }
         self.hearing = Hearing::Something;
         let (input, value) = match report {
-            ReportKind::Called(call) => (Input::Called(call), None),
+            ReportKind::Called(call) => (Input::Called(self.doubled.call(call)), None),
             ReportKind::AttemptSucceeded {
                 call,
                 attempt,
@@ -241,10 +269,27 @@ impl Driver {
                 Input::AttemptSucceeded {
                     call,
                     attempt,
-                    bytes: output.len(),
+                    bytes: output.len() as u64,
+                    output: OutputKind::Value,
                 },
                 Some(output),
             ),
+            ReportKind::Chunk {
+                call,
+                attempt,
+                index,
+                bytes,
+            } => return self.chunk(now, (call, attempt), (index, bytes), out),
+            ReportKind::Streamed {
+                call,
+                attempt,
+                chunks,
+                bytes,
+            } => return self.streamed(now, (call, attempt), (chunks, bytes), out),
+            ReportKind::Pull { pull, stream, index } => {
+                self.pull(pull, (stream, index), out);
+                return Ok(());
+            }
             ReportKind::AttemptFailed(failed) => (Input::AttemptFailed(failed), None),
             ReportKind::Returned { output } => (Input::Returned { bytes: output.len() }, Some(output)),
             ReportKind::Raised(raised) => (Input::Raised(raised), None),
@@ -256,6 +301,7 @@ impl Driver {
             && let Some(run) = self.run.take()
         {
             self.settlements.clear();
+            self.doubled.end_run();
             out.ended.push(run);
         }
         self.handle(now, input, value.map(|value| value.as_bytes().clone()), out)
@@ -264,10 +310,11 @@ impl Driver {
     /// Ends a turn: what came in together has been handled, or a deadline may have passed.
     pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Out) -> Result<(), Abandon> {
         if self.is_busy() {
-            self.handle(now, Input::Tick, None, out)
-        } else {
-            Ok(())
+            self.send_doubled_events(now, out)?;
+            self.handle(now, Input::Tick, None, out)?;
         }
+        self.halt_streams(out);
+        Ok(())
     }
 
     /// The run could not even start: the instance waits before it is tried again.
@@ -324,7 +371,7 @@ impl Driver {
         for action in effects.actions {
             self.perform(action, out)?;
         }
-        Ok(())
+        self.report_doubled(now, out)
     }
 
     /// Position behind the last entry in memory.
@@ -336,9 +383,12 @@ impl Driver {
         match (action, self.run) {
             (Action::StartRun { outcomes, purpose }, _) => self.start_run((outcomes, purpose), out)?,
             (Action::StopRun, _) => self.stop_run(out),
+            (Action::WantSlot, _) => self.asks_for_slot = true,
             (Action::Release { wake_at }, _) => self.release = Some(Release { wake_at }),
             (Action::RunAttempt { call, attempt }, Some(run)) => {
-                out.commands.push(Command::Attempt { run, call, attempt });
+                if !self.takes_attempt(call, attempt) {
+                    out.commands.push(Command::Attempt { run, call, attempt });
+                }
             }
             (Action::RunRollback { step, attempt, error }, Some(run)) => {
                 let key = self.instance.durable().step(step).map(|step| step.key.clone());
@@ -353,9 +403,17 @@ impl Driver {
                     .push_back((self.end(), Command::Rollback(Box::new(rollback))));
             }
             (Action::Hold, Some(run)) => out.commands.push(Command::Hold { run }),
-            (Action::Unhold, Some(run)) => out.commands.push(Command::Unhold { run }),
+            (Action::Unhold, Some(run)) => {
+                if !self.keeps_hold() {
+                    out.commands.push(Command::Unhold { run });
+                }
+            }
             (Action::Confirm { call }, Some(run)) => {
-                self.settle_later(run, call, cairn_runtime::Outcome::Stored);
+                let outcome = match self.streams.confirmation(call) {
+                    Some(stream) => cairn_runtime::Outcome::Value(stream),
+                    None => self.doubled.confirmation(call),
+                };
+                self.settle_later(run, call, outcome);
             }
             (Action::Settle { call, outcome }, Some(run)) => {
                 let outcome = self.outcome(&outcome)?;
@@ -381,10 +439,12 @@ impl Driver {
 
     fn stop_run(&mut self, out: &mut Out) {
         self.settlements.clear();
+        self.doubled.end_run();
         if let Some(run) = self.run.take() {
             out.commands.push(Command::Stop { run });
             out.ended.push(run);
         }
+        self.halt_streams(out);
     }
 
     /// An outcome with its values.
@@ -406,6 +466,7 @@ impl Driver {
                 }
             }
             Outcome::Failed(error) => cairn_runtime::Outcome::Failed(error.clone()),
+            Outcome::Refused(error) => cairn_runtime::Outcome::Refused(error.clone()),
         })
     }
 
@@ -424,7 +485,13 @@ impl Driver {
         let mut history = Vec::new();
         for step in self.instance.durable().steps().to_vec() {
             let known = match &step.state {
-                StepState::Ended(outcome) => Known::Ended(self.outcome(outcome)?),
+                StepState::Ended(outcome) => {
+                    let outcome = self.outcome(outcome)?;
+                    if let cairn_runtime::Outcome::Value(value) = &outcome {
+                        self.streams.names(value);
+                    }
+                    Known::Ended(outcome)
+                }
                 StepState::Executing { .. }
                 | StepState::Retrying { .. }
                 | StepState::Sleeping { .. }
@@ -436,6 +503,7 @@ impl Driver {
         let start = StartRun {
             run,
             purpose,
+            first_attempts: self.doubled.first_attempts(),
             worker: WorkerId(self.row.script_version.as_str().into()),
             class_name: self.row.class_name.clone(),
             workflow_name: self.workflow_name.clone(),

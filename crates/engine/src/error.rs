@@ -63,6 +63,9 @@ pub enum EngineError {
     /// The state of the instance does not allow the command.
     #[error(transparent)]
     Rejected(Rejected),
+    /// What a test asked for contradicts what is there: text for its author.
+    #[error("{0}")]
+    TestConflict(String),
     /// The inbox of the instance is full.
     #[error(
         "instance \"{id}\" has {limit} unread messages; wait until it has read some (setting limits.inbox_messages)"

@@ -3,18 +3,16 @@
 //! A [`Subscription`] reads the journal page by page and tells it as events. Who has read to the end waits for the committer to say that
 //! there is more; nobody polls but as a fallback, for what happens on other nodes.
 
+use crate::followers::News;
 use crate::instances::corrupt;
 use crate::{Engine, EngineError, Shared};
 use bytes::Bytes;
 use cairn_core::{Entry, EventKind, EventTeller, EventType, InstanceEvent, Restart, Seq, Visibility};
 use cairn_runtime::Value;
 use cairn_store::{InstanceNo, JournalPage, Payload};
-use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Bytes of a journal that a follower reads at a time.
 const PAGE_BYTES: usize = 1 << 20;
@@ -84,7 +82,7 @@ impl Engine {
         let (_, row) = self.instance_row(account, workflow, id).await?;
         let shared = Arc::clone(&self.shared);
         let mut subscription = Subscription {
-            news: News::of(&shared, row.no).ok_or(EngineError::ShuttingDown)?,
+            news: shared.followers.join(row.no).ok_or(EngineError::ShuttingDown)?,
             teller: EventTeller::new(&shared.settings.limits),
             shared,
             instance: row.no,
@@ -205,99 +203,5 @@ impl Subscription {
         Ok(Some(value)
             .filter(|value| !value.is_undefined())
             .map(ToldValue::Shown))
-    }
-}
-
-/// Who follows what, on this node.
-#[derive(Debug, Default)]
-pub(crate) struct Followers {
-    /// How many there are: the hot path asks no more than whether it is 0.
-    count: AtomicUsize,
-    calls: Mutex<Calls>,
-}
-
-#[derive(Debug, Default)]
-struct Calls {
-    by_instance: HashMap<InstanceNo, watch::Sender<()>>,
-    is_over: bool,
-}
-
-impl Followers {
-    /// Whether anybody follows anything.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.count.load(Ordering::SeqCst) == 0
-    }
-
-    /// Calls those who follow an instance: its journal goes on, or it is gone.
-    pub(crate) fn call(&self, instance: InstanceNo) {
-        if self.is_empty() {
-            return;
-        }
-        if let Some(call) = self.calls.lock().by_instance.get(&instance) {
-            call.send_replace(());
-        }
-    }
-
-    /// Calls everybody.
-    pub(crate) fn call_all(&self) {
-        for call in self.calls.lock().by_instance.values() {
-            call.send_replace(());
-        }
-    }
-
-    /// Sends everybody home.
-    pub(crate) fn end(&self) {
-        let mut calls = self.calls.lock();
-        calls.is_over = true;
-        calls.by_instance.clear();
-    }
-}
-
-/// One follower's ear.
-struct News {
-    shared: Arc<Shared>,
-    instance: InstanceNo,
-    calls: watch::Receiver<()>,
-}
-
-impl News {
-    /// None when the engine is stopping.
-    fn of(shared: &Arc<Shared>, instance: InstanceNo) -> Option<Self> {
-        let followers = &shared.followers;
-        let mut calls = followers.calls.lock();
-        if calls.is_over {
-            return None;
-        }
-        followers.count.fetch_add(1, Ordering::SeqCst);
-        let call = calls
-            .by_instance
-            .entry(instance)
-            .or_insert_with(|| watch::Sender::new(()));
-        Some(Self {
-            shared: Arc::clone(shared),
-            instance,
-            calls: call.subscribe(),
-        })
-    }
-
-    fn mark_read(&mut self) {
-        self.calls.mark_unchanged();
-    }
-
-    /// Waits for a call; none when there will be no more.
-    async fn come(&mut self) -> Option<()> {
-        self.calls.changed().await.ok()
-    }
-}
-
-impl Drop for News {
-    fn drop(&mut self) {
-        let followers = &self.shared.followers;
-        let mut calls = followers.calls.lock();
-        followers.count.fetch_sub(1, Ordering::SeqCst);
-        let is_last = |call: &watch::Sender<()>| call.receiver_count() <= 1;
-        if calls.by_instance.get(&self.instance).is_some_and(is_last) {
-            calls.by_instance.remove(&self.instance);
-        }
     }
 }

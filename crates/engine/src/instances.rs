@@ -10,7 +10,7 @@ use cairn_core::{
 use cairn_runtime::Value;
 use cairn_store::{
     CreateError, DeployedWorkflow, InstanceFilter, InstanceNo, InstancePage, InstanceRow, Lease, NewInstance,
-    NewMessage, NodeId, StoreError, Trigger, WorkflowRow,
+    NewMessage, NodeId, Start, StoreError, Trigger, WorkflowRow,
 };
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -189,6 +189,7 @@ impl Engine {
             error_retention_millis: error.unwrap_or(settings.retention_millis),
             entry: entry.encode(),
             params: params.as_bytes().clone(),
+            start: Start::Now,
         })
     }
 
@@ -204,13 +205,21 @@ impl Engine {
             version: instance.version.clone(),
             workflow_id: workflow.id.clone(),
         };
+        let has_doubles = |no| self.shared.doubles.created((workflow.no, no), &created.id);
         match result {
             Ok((no, Some(lease))) => {
+                has_doubles(no);
                 let held = loaded(workflow, (no, lease), (instance, entry, limits));
                 self.shared.signal(Signal::Created(Box::new(held)));
                 Ok(created)
             }
-            Ok((_, None)) => Ok(created),
+            Ok((no, None)) => {
+                if has_doubles(no) {
+                    // It may have been claimed before they were there.
+                    self.shared.signal(Signal::Doubled(no));
+                }
+                Ok(created)
+            }
             Err(error) => {
                 if node.is_some() {
                     self.shared.unreserve(1);

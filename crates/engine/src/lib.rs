@@ -10,10 +10,12 @@ mod clock;
 mod committer;
 mod details;
 mod dispatcher;
+mod doubles;
 mod driver;
 mod error;
 mod event_text;
 mod follow;
+mod followers;
 mod instances;
 mod limits;
 mod maintenance;
@@ -22,15 +24,19 @@ mod schedules;
 mod script;
 mod settings;
 mod signal;
+mod streams;
+mod testing;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, ShiftedClock, SystemClock};
 pub use details::{InstanceDetails, Preview, StepOutput};
+pub use doubles::{Double, StepSelector};
 pub use error::EngineError;
 pub use follow::{Follow, Subscription, Told, ToldValue};
 pub use instances::{CommandDone, Control, CreateInstance, CreatedInstance};
 pub use script::{EarlierSecrets, ScriptBinding, ScriptMetadata, StoredKind, StoredWorkers, Upload};
 pub use settings::{Settings, WorkflowSettings};
+pub use testing::{Outcome, StepEnd};
 
 // The words of the crates below that appear in this crate's interface.
 pub use cairn_core::{
@@ -92,8 +98,10 @@ struct Shared {
     /// Who waits for the outcome of a message this node has sent, by token.
     waiters: Mutex<HashMap<u64, Waiter>>,
     next_token: AtomicU64,
+    /// What tests put in place of user code.
+    doubles: doubles::AllDoubles,
     /// Who follows the events of instances.
-    followers: follow::Followers,
+    followers: followers::Followers,
     /// Limits by workflow version and script version.
     known_limits: Mutex<HashMap<(String, String), Limits>>,
     /// Wakes whoever fires schedules.
@@ -127,7 +135,8 @@ impl Engine {
             held: AtomicUsize::new(0),
             waiters: Mutex::default(),
             next_token: AtomicU64::new(1),
-            followers: follow::Followers::default(),
+            doubles: doubles::AllDoubles::default(),
+            followers: followers::Followers::default(),
             known_limits: Mutex::default(),
             schedules_changed: tokio::sync::Notify::new(),
             schedule_puts: tokio::sync::Mutex::default(),

@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use cairn_runtime::{Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec};
+use cairn_runtime::{
+    Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec, WorkflowExport,
+};
 use cairn_store::{ScriptModules, Store};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -19,6 +21,8 @@ pub struct Upload {
     pub modules: Vec<Module>,
     /// What `env` is to hold.
     pub bindings: Vec<ScriptBinding>,
+    /// Classes that are declared as workflows, with the names of those.
+    pub workflow_exports: Vec<(String, String)>,
     /// Whether secrets of the deployed version stay, as wrangler asks with `keep_bindings`.
     pub secrets: EarlierSecrets,
     /// Compatibility date, `YYYY-MM-DD`.
@@ -113,6 +117,9 @@ pub struct ScriptMetadata {
     pub modules: Vec<(String, StoredKind)>,
     /// What `env` holds.
     pub bindings: Vec<ScriptBinding>,
+    /// Classes that are declared as workflows, with the names of those.
+    #[serde(default)]
+    pub workflow_exports: Vec<(String, String)>,
     /// Compatibility date, `YYYY-MM-DD`.
     pub compatibility_date: String,
     /// Compatibility flags.
@@ -227,8 +234,10 @@ fn worker_spec(
         })?;
         Ok(Module { name, kind, content })
     });
+    let exports = exports_of(&stored.script, &metadata.workflow_exports, &metadata.bindings);
     Ok(WorkerSpec {
         id,
+        exports,
         account: stored.account,
         script: stored.script,
         main_module: metadata.main_module,
@@ -263,6 +272,34 @@ fn runtime_binding(binding: ScriptBinding) -> Result<Binding, WorkerError> {
     })
 }
 
+/// What `ctx.exports` holds: the workflows that are declared, then those that are bound and have their class in this script. A class and
+/// a workflow stand there once.
+fn exports_of(script: &str, declared: &[(String, String)], bindings: &[ScriptBinding]) -> Vec<WorkflowExport> {
+    let bound = bindings.iter().filter_map(|binding| match binding {
+        ScriptBinding::Workflow {
+            workflow_name,
+            class_name: Some(class),
+            script_name,
+            ..
+        } if script_name.as_deref().is_none_or(|of| of == script) => Some((class, workflow_name)),
+        _ => None,
+    });
+    let declared = declared.iter().map(|(class, workflow)| (class, workflow));
+    let mut exports: Vec<WorkflowExport> = Vec::new();
+    for (class, workflow) in declared.chain(bound) {
+        if exports
+            .iter()
+            .all(|known| known.class_name != *class && known.workflow_name != *workflow)
+        {
+            exports.push(WorkflowExport {
+                class_name: class.clone(),
+                workflow_name: workflow.clone(),
+            });
+        }
+    }
+    exports
+}
+
 fn blob(name: &str, data: &str) -> Result<Bytes, WorkerError> {
     let bytes = BASE64.decode(data);
     bytes
@@ -280,6 +317,7 @@ pub(crate) fn metadata_of(upload: &Upload, checked: &Checked) -> ScriptMetadata 
             .map(|module| (module.name.clone(), module.kind.into()))
             .collect(),
         bindings: upload.bindings.clone(),
+        workflow_exports: upload.workflow_exports.clone(),
         compatibility_date: upload.compatibility_date.clone(),
         compatibility_flags: upload.compatibility_flags.clone(),
         workflow_classes: checked.workflow_classes.iter().cloned().collect(),
@@ -293,6 +331,7 @@ pub(crate) fn spec_of(id: WorkerId, owner: (&str, &str), upload: &Upload) -> Res
     let (account, script) = owner;
     Ok(WorkerSpec {
         id,
+        exports: exports_of(script, &upload.workflow_exports, &upload.bindings),
         account: account.into(),
         script: script.into(),
         main_module: upload.main_module.clone(),

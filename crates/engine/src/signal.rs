@@ -1,5 +1,6 @@
 //! What wakes the dispatcher, beside the runtime's reports and its own timers.
 
+use crate::streams::{Kept, Pull};
 use bytes::Bytes;
 use cairn_core::{Entry, Limits, Seq, Timestamp};
 use cairn_store::{CommitError, InboxMessage, InstanceNo, InstanceRow, Lease, StoreError};
@@ -14,6 +15,8 @@ pub(crate) enum Signal {
     Due,
     /// There is a message for an instance.
     Mail(InstanceNo),
+    /// An instance has doubles, or more than before.
+    Doubled(InstanceNo),
     /// An instance was deleted.
     Deleted(InstanceNo),
     /// Due instances were claimed.
@@ -28,6 +31,10 @@ pub(crate) enum Signal {
     Inbox(InstanceNo, Lease, Result<Vec<InboxMessage>, StoreError>),
     /// Commits were answered, in the order they were handed over.
     Committed(Vec<Committed>),
+    /// Pieces of streams were answered, in the order they were handed over.
+    StreamsKept(Vec<Kept>),
+    /// A piece of a stream was read.
+    Pulled(Pull, Result<Option<Bytes>, StoreError>),
     /// Stop.
     Shutdown(oneshot::Sender<()>),
 }

@@ -2,7 +2,7 @@
 
 use crate::Value;
 use async_trait::async_trait;
-use cairn_core::{ErrorInfo, Status};
+use cairn_core::{ErrorInfo, RestartFrom, RollbackView, Status, Undo};
 
 /// Serves the calls that user code makes on its workflow bindings.
 #[async_trait]
@@ -92,15 +92,19 @@ pub enum BindingMethod {
         /// The instance.
         id: String,
     },
-    /// `terminate()`
+    /// `terminate({ rollback })`
     Terminate {
         /// The instance.
         id: String,
+        /// Whether what its steps have done is undone first.
+        undo: Undo,
     },
-    /// `restart()`
+    /// `restart({ from })`
     Restart {
         /// The instance.
         id: String,
+        /// From where.
+        from: RestartFrom,
     },
     /// `delete()`
     Delete {
@@ -146,6 +150,8 @@ pub enum BindingReply {
         error: Option<ErrorInfo>,
         /// `output`, once complete.
         output: Option<Value>,
+        /// `rollback`, once it has begun.
+        rollback: Option<RollbackView>,
     },
 }
 

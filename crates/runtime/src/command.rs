@@ -1,6 +1,7 @@
 //! What the engine tells a run.
 
 use crate::{RunId, Value, WorkerId};
+use bytes::Bytes;
 use cairn_core::{CallId, ErrorInfo, Purpose, StepKey, StepNo, Timestamp};
 
 /// What the engine tells a run.
@@ -38,6 +39,31 @@ pub enum Command {
         /// The run.
         run: RunId,
     },
+    /// Pieces of streams that the run has sent are durable or void: it may send as many more.
+    Kept {
+        /// The run.
+        run: RunId,
+        /// How many.
+        chunks: u32,
+    },
+    /// Stop reading the stream that an attempt has returned: nobody waits for it.
+    Halt {
+        /// The run.
+        run: RunId,
+        /// The call.
+        call: CallId,
+        /// The attempt, from 1.
+        attempt: u32,
+    },
+    /// A piece of a stream that the run has asked for.
+    Piece {
+        /// The run.
+        run: RunId,
+        /// Names the request.
+        pull: u32,
+        /// The piece; none when the stream is incomplete or damaged.
+        bytes: Option<Bytes>,
+    },
     /// Forget the run. Nothing it still does is reported.
     Stop {
         /// The run.
@@ -55,6 +81,9 @@ impl Command {
             | Self::Settle { run, .. }
             | Self::Hold { run }
             | Self::Unhold { run }
+            | Self::Kept { run, .. }
+            | Self::Halt { run, .. }
+            | Self::Piece { run, .. }
             | Self::Stop { run } => *run,
         }
     }
@@ -67,6 +96,8 @@ pub struct StartRun {
     pub run: RunId,
     /// To go on, or to have its rollback handlers.
     pub purpose: Purpose,
+    /// Whether it may start first attempts by itself.
+    pub first_attempts: FirstAttempts,
     /// The Worker version whose code runs.
     pub worker: WorkerId,
     /// The class to instantiate.
@@ -85,6 +116,15 @@ pub struct StartRun {
     pub step_limit: u32,
     /// Steps of earlier runs.
     pub history: Vec<KnownStep>,
+}
+
+/// Whether a run may start the first attempt of a step that is new to it, until it is told otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstAttempts {
+    /// At once: a step costs one round trip.
+    AtOnce,
+    /// When it is told, as after [`Command::Hold`].
+    OnRequest,
 }
 
 /// A call of a rollback handler.
@@ -149,4 +189,6 @@ pub enum Outcome {
     },
     /// With this error, to be thrown.
     Failed(ErrorInfo),
+    /// It did not start: with this error, to be thrown; the next call of this name takes its count.
+    Refused(ErrorInfo),
 }

@@ -6,6 +6,9 @@ mod encode;
 pub(crate) use decode::{Level, Log, Message, ProtocolError, decode};
 pub(crate) use encode::{FrameWriter, ping};
 
+/// The largest piece of a stream, in bytes.
+pub const CHUNK_BYTES: usize = 256 << 10;
+
 /// workerd takes no frame that is larger (bytes).
 const LARGEST_FRAME: usize = 32 << 20;
 /// A frame that has reached this many bytes is closed.

@@ -1,6 +1,7 @@
 //! What a run tells the engine.
 
 use crate::{RunId, Value};
+use bytes::Bytes;
 use cairn_core::{CallId, FailedAttempt, Raised, RollbackReport, StepCall};
 use tokio::sync::mpsc;
 
@@ -29,6 +30,38 @@ pub enum ReportKind {
         attempt: u32,
         /// The result.
         output: Value,
+    },
+    /// A callback has returned a stream, and this is the next piece of it. Answered by
+    /// [`Command::Kept`](crate::Command::Kept).
+    Chunk {
+        /// The call.
+        call: CallId,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// The piece, from 0.
+        index: u32,
+        /// What it holds: at most [`CHUNK_BYTES`](crate::CHUNK_BYTES), and not nothing.
+        bytes: Bytes,
+    },
+    /// All of a stream that a callback has returned was sent.
+    Streamed {
+        /// The call.
+        call: CallId,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// How many pieces there were.
+        chunks: u32,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The run wants a piece of a stream. Answered by [`Command::Piece`](crate::Command::Piece).
+    Pull {
+        /// Names the request.
+        pull: u32,
+        /// The stream.
+        stream: u64,
+        /// The piece, from 0.
+        index: u32,
     },
     /// A callback threw.
     AttemptFailed(FailedAttempt),

@@ -1,12 +1,16 @@
 //! Values of user code, encoded: everything the structured clone algorithm holds.
 //!
 //! The first byte says the form. `j`: the rest is the value as JSON text (the fast path: only what JSON keeps
-//! unchanged). `g`: the rest is a JSON text in the graph form of PROTOCOL.md. The JavaScript side is `js/value.js`.
+//! unchanged). `g`: the rest is a JSON text in the graph form of PROTOCOL.md. `s`: the rest is the JSON text of a
+//! [`StoredStream`]. The JavaScript side is `js/value.js`.
 
 mod date;
 mod graph;
 mod plain;
 mod render;
+mod stream;
+
+pub use stream::{PREVIEW_BYTES, StoredStream};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -20,11 +24,12 @@ pub struct Value(Bytes);
 #[error("not an encoded value: {0}")]
 pub struct CorruptValue(pub(crate) String);
 
-/// The two forms of a value.
+/// The forms of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Json,
     Graph,
+    Stream,
 }
 
 impl Form {
@@ -32,6 +37,7 @@ impl Form {
         match byte {
             b'j' => Some(Self::Json),
             b'g' => Some(Self::Graph),
+            b's' => Some(Self::Stream),
             _ => None,
         }
     }
@@ -53,7 +59,7 @@ impl Value {
     /// [`CorruptValue`] where they are not what [`as_bytes`](Self::as_bytes) gives.
     pub fn from_stored(bytes: Bytes) -> Result<Self, CorruptValue> {
         let form = bytes.first().copied().and_then(Form::of);
-        let form = form.ok_or_else(|| CorruptValue("it must begin with 'j' or 'g'".into()))?;
+        let form = form.ok_or_else(|| CorruptValue("it must begin with 'j', 'g' or 's'".into()))?;
         let body = std::str::from_utf8(&bytes[1..]).map_err(|error| CorruptValue(error.to_string()))?;
         match form {
             Form::Json => {
@@ -62,11 +68,14 @@ impl Value {
             Form::Graph => {
                 graph::parse(body)?;
             }
+            Form::Stream => {
+                StoredStream::parse(body)?;
+            }
         }
         Ok(Self(bytes))
     }
 
-    /// The value of a frame's `form, body`.
+    /// The value of a frame's `form, body`. Streams do not come this way: a process cannot name one.
     pub(crate) fn from_frame(form: &str, body: &RawValue) -> Result<Self, CorruptValue> {
         match form {
             "j" => Ok(Self::join(b'j', body.get())),
@@ -95,6 +104,20 @@ impl Value {
         Self(Bytes::from_static(b"g[[\"u\"]]"))
     }
 
+    /// A stream that a step has returned.
+    pub fn stream(stream: &StoredStream) -> Self {
+        // Text and numbers can always be written.
+        Self::join(b's', &serde_json::to_string(stream).unwrap_or_default())
+    }
+
+    /// The stream, where it is one.
+    pub fn as_stream(&self) -> Option<StoredStream> {
+        match self.parts() {
+            (b's', body) => serde_json::from_slice(body).ok(),
+            _ => None,
+        }
+    }
+
     /// Whether it is `undefined`.
     pub fn is_undefined(&self) -> bool {
         self.0 == Self::undefined().0
@@ -119,7 +142,7 @@ impl Value {
     }
 
     /// The value as JSON text for clients to read (behaviour §3.2): what JSON cannot hold is described, such as
-    /// `"[Uint8Array(3 bytes)]"`; cycles, very deep and very large parts are cut. Nested at most 100 levels deep.
+    /// `"[Uint8Array(3 bytes)]"`, and of a stream its preview; cycles, very deep and very large parts are cut. Nested at most 100 levels deep.
     pub fn to_json_text(&self) -> String {
         let (form, body) = self.parts();
         // Checked when the value was made, by every constructor.
@@ -127,6 +150,10 @@ impl Value {
         match Form::of(form) {
             Some(Form::Graph) => {
                 graph::parse(body).map_or_else(|_| "null".into(), |nodes| render::render(&nodes))
+            }
+            Some(Form::Stream) => {
+                let preview = StoredStream::parse(body).map(|stream| stream.preview);
+                serde_json::to_string(&preview.unwrap_or_default()).unwrap_or_default()
             }
             Some(Form::Json) | None => plain::for_reading(body),
         }

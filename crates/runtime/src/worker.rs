@@ -31,10 +31,21 @@ pub struct WorkerSpec {
     pub modules: Vec<Module>,
     /// What `env` holds.
     pub bindings: Vec<Binding>,
+    /// What `ctx.exports` holds beside the entrypoints of the module: one workflow for a class at most.
+    pub exports: Vec<WorkflowExport>,
     /// Compatibility date, `YYYY-MM-DD`.
     pub compatibility_date: String,
     /// Compatibility flags.
     pub compatibility_flags: Vec<String>,
+}
+
+/// A workflow that user code finds as `ctx.exports.<Class>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowExport {
+    /// The class.
+    pub class_name: String,
+    /// The workflow, in the same account.
+    pub workflow_name: String,
 }
 
 /// One module of a Worker.

@@ -151,6 +151,8 @@ impl Process {
             Command::Start(start) => self.start(*start),
             // No program has handlers.
             Command::Rollback(_) => {}
+            // No program has streams.
+            Command::Kept { .. } | Command::Halt { .. } | Command::Piece { .. } => {}
             Command::Stop { run } => {
                 self.runs.lock().remove(&run);
             }
@@ -394,7 +396,7 @@ impl Run {
                 Seen::Value(nonce)
             }
             Outcome::Slept => Seen::Slept,
-            Outcome::Failed(_) => Seen::Failed,
+            Outcome::Failed(_) | Outcome::Refused(_) => Seen::Failed,
             Outcome::Event { payload, .. } => {
                 let event = number(payload);
                 self.process.model.takes(&self.instance, &step, event);

@@ -422,6 +422,7 @@ fn upload() -> Upload {
             content: Bytes::new(),
         }],
         bindings: Vec::new(),
+        workflow_exports: Vec::new(),
         secrets: EarlierSecrets::Drop,
         compatibility_date: "2026-11-01".into(),
         compatibility_flags: Vec::new(),

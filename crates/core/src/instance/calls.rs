@@ -26,7 +26,7 @@ impl Instance {
                         turn,
                         Action::Settle {
                             call: call.call,
-                            outcome: Outcome::Failed(error),
+                            outcome: Outcome::Refused(error),
                         },
                     );
                 }

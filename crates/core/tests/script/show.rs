@@ -168,6 +168,7 @@ fn outcome(outcome: &Outcome) -> String {
             payload,
         } => format!("event {event_type} of {} @{}", at.0, payload.0),
         Outcome::Failed(thrown) => format!("failed {}", error(thrown)),
+        Outcome::Refused(thrown) => format!("refused {}", error(thrown)),
     }
 }
 

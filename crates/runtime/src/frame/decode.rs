@@ -1,5 +1,6 @@
 //! Frames from a process, read strictly: whatever is not exactly as PROTOCOL.md says is an error.
 
+use super::CHUNK_BYTES;
 use crate::value::Value;
 use crate::{ReportKind, RunId};
 use cairn_core::{
@@ -7,11 +8,17 @@ use cairn_core::{
     InvalidConfig, Origin, Raised, RetriesInput, RollbackReport, RollbackResult, StepCall, StepKey, StepKind,
     StepNo,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::fmt;
+
+/// Characters of a full piece of a stream.
+const LARGEST_CHUNK_TEXT: usize = CHUNK_BYTES.div_ceil(3) * 4;
 
 /// A message from a process.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,6 +126,23 @@ impl<'de> Visitor<'de> for MessageSeed {
                 attempt: parts.positive()?,
                 output: parts.value()?,
             },
+            "chunk" => ReportKind::Chunk {
+                call: parts.call()?,
+                attempt: parts.positive()?,
+                index: parts.next()?,
+                bytes: parts.chunk()?,
+            },
+            "streamed" => ReportKind::Streamed {
+                call: parts.call()?,
+                attempt: parts.positive()?,
+                chunks: parts.next()?,
+                bytes: parts.next()?,
+            },
+            "pull" => ReportKind::Pull {
+                pull: parts.next()?,
+                stream: parts.next()?,
+                index: parts.next()?,
+            },
             "threw" => ReportKind::AttemptFailed(threw(&mut parts)?),
             "returned" => ReportKind::Returned {
                 output: parts.value()?,
@@ -184,6 +208,19 @@ impl<'de, A: SeqAccess<'de>> Parts<'de, A> {
         let form: &str = self.next()?;
         let body: &RawValue = self.next()?;
         Value::from_frame(form, body).map_err(de::Error::custom)
+    }
+
+    /// A piece of a stream.
+    fn chunk(&mut self) -> Result<Bytes, A::Error> {
+        let text: &str = self.next()?;
+        if text.is_empty() || text.len() > LARGEST_CHUNK_TEXT {
+            return Err(de::Error::custom("a piece of a stream is empty or too large"));
+        }
+        let bytes = STANDARD.decode(text).map_err(de::Error::custom)?;
+        if bytes.len() > CHUNK_BYTES {
+            return Err(de::Error::custom("a piece of a stream is too large"));
+        }
+        Ok(bytes.into())
     }
 
     fn error(&mut self) -> Result<ErrorInfo, A::Error> {

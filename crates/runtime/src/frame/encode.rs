@@ -1,7 +1,9 @@
 //! Commands as frame text. Values are spliced in as they are stored.
 
 use super::{FULL_FRAME, LARGEST_VALUE};
-use crate::{Command, Firing, Known, KnownStep, Outcome, RunId, RunRollback, StartRun, Value};
+use crate::{Command, FirstAttempts, Firing, Known, KnownStep, Outcome, RunId, RunRollback, StartRun, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cairn_core::{CallId, ErrorInfo, Purpose, StepKind};
 use std::io::Write as _;
 
@@ -49,9 +51,38 @@ impl FrameWriter {
             }
             Command::Hold { run } => self.bare("hold", *run),
             Command::Unhold { run } => self.bare("unhold", *run),
+            // Said for all runs of the connection together.
+            Command::Kept { .. } => {}
+            Command::Halt { run, call, attempt } => {
+                self.begin("halt", *run, Some(*call));
+                self.number(u64::from(*attempt));
+                self.end();
+            }
+            Command::Piece { run, pull, bytes } => self.piece((*run, *pull), bytes.as_deref()),
             Command::Stop { run } => self.bare("stop", *run),
         }
         Ok(())
+    }
+
+    /// Appends that so many more pieces of streams may be sent.
+    pub(crate) fn credit(&mut self, chunks: u32) {
+        self.open.push(if self.open.is_empty() { b'[' } else { b',' });
+        let _ = write!(self.open, "[\"credit\",{chunks}");
+        self.end();
+    }
+
+    fn piece(&mut self, (run, pull): (RunId, u32), bytes: Option<&[u8]>) {
+        self.begin("piece", run, None);
+        self.number(u64::from(pull));
+        match bytes {
+            Some(bytes) => {
+                self.open.extend_from_slice(b",\"");
+                self.open.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+                self.open.push(b'"');
+            }
+            None => self.open.extend_from_slice(b",null"),
+        }
+        self.end();
     }
 
     /// The frames so far; the writer is empty again.
@@ -135,7 +166,7 @@ impl FrameWriter {
                 self.time(*at);
                 self.value(payload);
             }
-            Outcome::Failed(error) => self.error(error),
+            Outcome::Failed(error) | Outcome::Refused(error) => self.error(error),
         }
     }
 
@@ -156,6 +187,9 @@ impl FrameWriter {
             self.open.extend_from_slice(b",\"schedule\":{\"cron\":");
             self.quoted(cron);
             let _ = write!(self.open, ",\"scheduledTime\":{}}}", scheduled_at.0);
+        }
+        if start.first_attempts == FirstAttempts::OnRequest {
+            self.open.extend_from_slice(b",\"held\":true");
         }
         self.open.extend_from_slice(match start.purpose {
             Purpose::Progress => b"}".as_slice(),
@@ -227,6 +261,7 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
         Outcome::Slept => "slept",
         Outcome::Event { .. } => "event",
         Outcome::Failed(_) => "failed",
+        Outcome::Refused(_) => "refused",
     }
 }
 
@@ -235,7 +270,7 @@ fn largest_value(command: &Command) -> usize {
         Outcome::Value(value) => value.len(),
         Outcome::Event { payload, .. } => payload.len(),
         Outcome::Stored | Outcome::Slept => 0,
-        Outcome::Failed(error) => error.message.len(),
+        Outcome::Failed(error) | Outcome::Refused(error) => error.message.len(),
     };
     match command {
         Command::Settle { outcome, .. } => of(outcome),
@@ -247,6 +282,12 @@ fn largest_value(command: &Command) -> usize {
             });
             known.chain([start.params.len()]).max().unwrap_or(0)
         }
-        Command::Attempt { .. } | Command::Hold { .. } | Command::Unhold { .. } | Command::Stop { .. } => 0,
+        Command::Attempt { .. }
+        | Command::Hold { .. }
+        | Command::Unhold { .. }
+        | Command::Kept { .. }
+        | Command::Halt { .. }
+        | Command::Piece { .. }
+        | Command::Stop { .. } => 0,
     }
 }

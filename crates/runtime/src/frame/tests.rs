@@ -49,6 +49,7 @@ fn start(history: Vec<KnownStep>) -> Command {
     Command::Start(Box::new(StartRun {
         run: RunId(1),
         purpose: cairn_core::Purpose::Progress,
+            first_attempts: crate::FirstAttempts::AtOnce,
         worker: WorkerId("w".into()),
         class_name: "Cla\"ss".into(),
         workflow_name: "flow".into(),
@@ -125,6 +126,20 @@ fn commands_share_a_frame() {
 }
 
 #[test]
+fn a_run_may_begin_on_hold() {
+    let Command::Start(mut begin) = start(Vec::new()) else {
+        panic!("a start");
+    };
+    begin.first_attempts = crate::FirstAttempts::OnRequest;
+    let frames = frames(&[Command::Start(begin)]);
+    assert!(
+        frames[0].contains(r#""steps":10,"held":true},"j","#),
+        "{}",
+        frames[0]
+    );
+}
+
+#[test]
 fn a_firing_travels_with_the_start() {
     let Command::Start(mut begin) = start(Vec::new()) else {
         panic!("a start");
@@ -134,6 +149,7 @@ fn a_firing_travels_with_the_start() {
         scheduled_at: Timestamp(60_000),
     });
     let frames = frames(&[Command::Start(begin)]);
+    assert!(!frames[0].contains("held"), "{}", frames[0]);
     let schedule = r#""steps":10,"schedule":{"cron":"*/30 * * * MON","scheduledTime":60000}},"j","#;
     assert!(frames[0].contains(schedule), "{}", frames[0]);
 }

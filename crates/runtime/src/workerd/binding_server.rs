@@ -10,7 +10,7 @@ use crate::{
     SubscribeCall, Value, WorkerError, WorkerSpec,
 };
 use bytes::Bytes;
-use cairn_core::{DurationInput, parse_duration};
+use cairn_core::{DurationInput, RestartFrom, RollbackView, StepKey, StepKind, Undo, parse_duration};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -29,6 +29,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// Bytes of the largest request.
 const LARGEST_REQUEST: usize = 64 << 20;
+/// Most instances of one batch.
+const LARGEST_BATCH: usize = 100;
 
 /// The server of one process; ends when dropped.
 #[derive(Debug)]
@@ -62,10 +64,11 @@ impl BindingServer {
             Binding::Workflow { workflow_name, .. } => Some(workflow_name.clone()),
             Binding::Text { .. } | Binding::Json { .. } | Binding::Data { .. } | Binding::Wasm { .. } => None,
         });
+        let exported = spec.exports.iter().map(|export| export.workflow_name.clone());
         let service = Arc::new(Service {
             shared,
             account: spec.account.clone(),
-            workflows: bound.collect(),
+            workflows: bound.chain(exported).collect(),
         });
         Ok(Self(tokio::spawn(accept(listener, service))))
     }
@@ -175,6 +178,39 @@ struct Asked<'a> {
     payload: Option<(&'a str, &'a RawValue)>,
     cursor: Option<u64>,
     filter: Option<Vec<String>>,
+    count: Option<usize>,
+    #[serde(default)]
+    rollback: bool,
+    from: Option<FromWire>,
+}
+
+/// The step to restart from.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FromWire {
+    name: String,
+    count: u32,
+    #[serde(rename = "type")]
+    kind: KindWire,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum KindWire {
+    Do,
+    Sleep,
+    WaitForEvent,
+}
+
+impl From<FromWire> for StepKey {
+    fn from(FromWire { name, count, kind }: FromWire) -> Self {
+        let kind = match kind {
+            KindWire::Do => StepKind::Do,
+            KindWire::Sleep => StepKind::Sleep,
+            KindWire::WaitForEvent => StepKind::WaitForEvent,
+        };
+        Self { kind, name, count }
+    }
 }
 
 #[derive(Deserialize)]
@@ -212,17 +248,20 @@ impl Asked<'_> {
         Ok(match self.method.as_str() {
             "get" => BindingMethod::Get { id: id? },
             "create" => BindingMethod::Create(single(options?)?),
-            "createBatch" => BindingMethod::CreateBatch(
-                options?
-                    .into_iter()
-                    .map(OptionsWire::read)
-                    .collect::<Result<_, _>>()?,
-            ),
+            "createBatch" => BindingMethod::CreateBatch(batch(options?, self.count)?),
             "status" => BindingMethod::Status { id: id? },
             "pause" => BindingMethod::Pause { id: id? },
             "resume" => BindingMethod::Resume { id: id? },
-            "terminate" => BindingMethod::Terminate { id: id? },
-            "restart" => BindingMethod::Restart { id: id? },
+            "terminate" => BindingMethod::Terminate {
+                id: id?,
+                undo: if self.rollback { Undo::Steps } else { Undo::Nothing },
+            },
+            "restart" => BindingMethod::Restart {
+                id: id?,
+                from: self
+                    .from
+                    .map_or(RestartFrom::Beginning, |from| RestartFrom::Step(from.into())),
+            },
             "delete" => BindingMethod::Delete { id: id? },
             "sendEvent" => BindingMethod::SendEvent {
                 id: id?,
@@ -240,6 +279,17 @@ fn single(options: Vec<OptionsWire<'_>>) -> Result<CreateOptions, BindingError> 
         (Some(one), None) => one.read(),
         _ => Err(refuse("(body) create makes one instance")),
     }
+}
+
+/// The instances of a batch: as many alike as `count` says, or one for each of the options.
+fn batch(options: Vec<OptionsWire<'_>>, count: Option<usize>) -> Result<Vec<CreateOptions>, BindingError> {
+    let Some(count) = count else {
+        return options.into_iter().map(OptionsWire::read).collect();
+    };
+    if count > LARGEST_BATCH {
+        return Err(refuse(format!("(body) a batch has at most {LARGEST_BATCH} instances")));
+    }
+    Ok(vec![single(options)?; count])
 }
 
 impl OptionsWire<'_> {
@@ -264,8 +314,8 @@ impl DurationWire {
             .and_then(|millis| u64::try_from(millis).ok());
         millis.ok_or_else(|| {
             refuse(
-                "(body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second, \
-                 minute, hour, day, week, month or year",
+                "(body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is \
+                 second(s), minute(s), etc.",
             )
         })
     }
@@ -283,6 +333,7 @@ fn reply_text(reply: &BindingReply) -> String {
             status,
             error,
             output,
+            rollback,
         } => {
             let mut text = format!("{{\"status\":\"{}\"", status.as_str());
             if let Some(error) = error {
@@ -295,8 +346,22 @@ fn reply_text(reply: &BindingReply) -> String {
                 let body = std::str::from_utf8(body).unwrap_or("null");
                 text.push_str(&format!(",\"output\":[\"{}\",{body}]", char::from(form)));
             }
+            if let Some(rollback) = rollback {
+                text.push_str(&format!(",\"rollback\":{}", rollback_text(rollback)));
+            }
             text.push('}');
             text
+        }
+    }
+}
+
+/// Null until the rollback has ended.
+fn rollback_text(rollback: &RollbackView) -> serde_json::Value {
+    match &rollback.outcome {
+        None => serde_json::Value::Null,
+        Some(Ok(())) => json!({ "outcome": "complete", "error": null }),
+        Some(Err(error)) => {
+            json!({ "outcome": "failed", "error": { "name": error.name, "message": error.message } })
         }
     }
 }

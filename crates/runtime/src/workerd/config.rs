@@ -3,7 +3,7 @@
 //! Nothing that comes from outside stands in the text other than as an escaped string.
 
 use super::shim;
-use crate::{Binding, Module, ModuleKind, WorkerError, WorkerSpec};
+use crate::{Binding, Module, ModuleKind, WorkerError, WorkerSpec, WorkflowExport};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -117,13 +117,14 @@ impl Writer<'_> {
         };
         let cairn = string(&format!("unix:{}", binding_socket.display()));
         let user = self.user(spec)?;
-        let sys = self.sys()?;
+        let sys = self.sys(!spec.exports.is_empty())?;
+        let disk = self.disk(!spec.exports.is_empty())?;
         Ok(format!(
             "{HEADER}const config :Workerd.Config = (\n  services = [\n    \
              (name = \"user\", worker = ({user})),\n    \
              (name = \"sys\", worker = ({sys})),\n    \
              (name = \"cairn\", external = (address = {cairn}, http = ())),\n    \
-             (name = \"internet\", network = (allow = {allow}, tlsOptions = (trustBrowserCas = true))),\n  ],\n  \
+             {disk}(name = \"internet\", network = (allow = {allow}, tlsOptions = (trustBrowserCas = true))),\n  ],\n  \
              sockets = [\n    \
              (name = \"{HOST_SOCKET}\", address = \"unix:unused\", http = (), \
              service = (name = \"user\", entrypoint = \"{}\")),\n    \
@@ -156,20 +157,37 @@ impl Writer<'_> {
         }
         let flags: Vec<String> = flags.into_iter().map(string).collect();
         Ok(format!(
-            "modules = [\n{modules}    ], compatibilityDate = {}, compatibilityFlags = [{}], bindings = [\n{bindings}    ]",
+            "modules = [\n{modules}    ], compatibilityDate = {}, compatibilityFlags = [{}], bindings = [\n{bindings}    ]{}",
             string(&spec.compatibility_date),
-            flags.join(", ")
+            flags.join(", "),
+            exports(&spec.exports)
         ))
     }
 
-    fn sys(&mut self) -> io::Result<String> {
+    /// What workerd insists on for `ctx.exports`: a disk, on which nothing is ever kept.
+    fn disk(&mut self, is_needed: bool) -> io::Result<String> {
+        if !is_needed {
+            return Ok(String::new());
+        }
+        let folder = self.folder.join("disk");
+        fs::create_dir(&folder)?;
+        let path = string(&folder.display().to_string());
+        Ok(format!("(name = \"disk\", disk = (path = {path}, writable = true)),\n     "))
+    }
+
+    fn sys(&mut self, has_exports: bool) -> io::Result<String> {
+        let storage = if has_exports {
+            ", durableObjectStorage = (localDisk = \"disk\")"
+        } else {
+            ""
+        };
         let mut modules = String::new();
         for (name, content) in shim::SYS_MODULES {
             modules += &self.module(name, ModuleKind::EsModule, content.as_bytes())?;
         }
         Ok(format!(
             "modules = [\n{modules}    ], compatibilityDate = \"{}\", globalOutbound = \"cairn\", \
-             bindings = [(name = \"cairn\", service = \"cairn\")]",
+             bindings = [(name = \"cairn\", service = \"cairn\")]{storage}",
             shim::SYS_DATE
         ))
     }
@@ -197,9 +215,7 @@ impl Writer<'_> {
             Binding::Data { name, content } => (name, format!("data = {}", self.embed(content)?)),
             Binding::Wasm { name, content } => (name, format!("wasmModule = {}", self.embed(content)?)),
             Binding::Workflow { name, workflow_name } => {
-                let props = string(&json!({ "workflow": workflow_name }).to_string());
-                let service =
-                    format!("(name = \"sys\", entrypoint = \"WorkflowBinding\", props = (json = {props}))");
+                let service = binding_service(workflow_name);
                 let inner = format!("innerBindings = [(name = \"fetcher\", service = {service})]");
                 (
                     name,
@@ -209,6 +225,32 @@ impl Writer<'_> {
         };
         Ok(format!("      (name = {}, {value}),\n", string(name)))
     }
+}
+
+/// What serves the binding of a workflow.
+fn binding_service(workflow: &str) -> String {
+    let props = string(&json!({ "workflow": workflow }).to_string());
+    format!("(name = \"sys\", entrypoint = \"WorkflowBinding\", props = (json = {props}))")
+}
+
+/// Workflows of `ctx.exports`. The engine that workerd asks for is never used: instances live in cairn.
+fn exports(exports: &[WorkflowExport]) -> String {
+    if exports.is_empty() {
+        return String::new();
+    }
+    let workflow = |export: &WorkflowExport| {
+        format!(
+            "(className = {}, name = {}, bindingService = {})",
+            string(&export.class_name),
+            string(&export.workflow_name),
+            binding_service(&export.workflow_name)
+        )
+    };
+    let workflows: Vec<String> = exports.iter().map(workflow).collect();
+    format!(
+        ", workflowsEngine = (actorClass = (name = \"sys\", entrypoint = \"Engine\"), workflows = [{}])",
+        workflows.join(", ")
+    )
 }
 
 /// A string of the configuration language: printable ASCII stands for itself, all else is escaped.
@@ -251,6 +293,7 @@ mod tests {
             main_module: "index.js".into(),
             modules: modules.iter().map(module).collect(),
             bindings: Vec::new(),
+            exports: Vec::new(),
             compatibility_date: "2026-01-01".into(),
             compatibility_flags: Vec::new(),
         }

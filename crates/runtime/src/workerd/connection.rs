@@ -23,10 +23,18 @@ type Socket = WebSocketStream<UnixStream>;
 /// with up to three bytes each.
 const LARGEST_FRAME: usize = 128 << 20;
 
+/// Pieces of streams that a process may have sent without having been told that they are kept. Bounds what they cost in memory, on
+/// both sides.
+const WINDOW: u32 = 16;
+/// Pieces of streams that a process may have asked for and not received.
+const PULLS: u32 = 16;
+
 /// What is to be written.
 #[derive(Debug)]
 pub(super) enum Out {
     Commands(Vec<Command>),
+    /// That there is room for pieces of streams again.
+    Credit,
     Ping(u64),
 }
 
@@ -36,11 +44,26 @@ pub(super) struct Runs(Mutex<RunTable>);
 
 #[derive(Debug)]
 struct RunTable {
-    live: HashMap<RunId, RunName>,
+    live: HashMap<RunId, LiveRun>,
     /// Runs that were told to stop, with the number of the next ping: what they reported before they knew is void.
     stopped: HashMap<RunId, u64>,
+    /// Pieces of streams that may be sent again, and the process has not been told.
+    credit: u32,
+    /// Pieces of streams that are under way.
+    chunks: u32,
+    /// Pieces of streams that are asked for.
+    pulls: u32,
     next_ping: u64,
     heard_at: Instant,
+}
+
+#[derive(Debug)]
+struct LiveRun {
+    name: RunName,
+    /// Its part in [`RunTable::chunks`].
+    chunks: u32,
+    /// Its part in [`RunTable::pulls`].
+    pulls: u32,
 }
 
 /// What a run is called in the log.
@@ -56,6 +79,9 @@ impl Runs {
         Self(Mutex::new(RunTable {
             live,
             stopped,
+            credit: 0,
+            chunks: 0,
+            pulls: 0,
             next_ping: 1,
             heard_at: Instant::now(),
         }))
@@ -71,10 +97,15 @@ impl Runs {
                         workflow: start.workflow_name.clone(),
                         instance: start.instance_id.clone(),
                     };
-                    table.live.insert(start.run, name);
+                    let run = LiveRun {
+                        name,
+                        chunks: 0,
+                        pulls: 0,
+                    };
+                    table.live.insert(start.run, run);
                 }
                 Command::Stop { run } => {
-                    if table.live.remove(run).is_some() {
+                    if table.remove(*run) {
                         let next_ping = table.next_ping;
                         table.stopped.insert(*run, next_ping);
                     }
@@ -83,9 +114,17 @@ impl Runs {
                 | Command::Rollback(_)
                 | Command::Settle { .. }
                 | Command::Hold { .. }
-                | Command::Unhold { .. } => {}
+                | Command::Unhold { .. }
+                | Command::Halt { .. } => {}
+                Command::Kept { run, chunks } => table.kept(*run, *chunks),
+                Command::Piece { run, .. } => table.answered(*run),
             }
         }
+    }
+
+    /// How many more pieces of streams the process may send than it was told so far; it is told now.
+    fn take_credit(&self) -> u32 {
+        std::mem::take(&mut self.0.lock().credit)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -158,7 +197,7 @@ pub(super) async fn connect(path: &Path, context: Context) -> Result<(Connection
     let runs = Arc::new(Runs::new());
     let (out, queue) = mpsc::unbounded_channel();
     let writer = tokio::spawn(write(sink, queue, Arc::clone(&runs), context.clone()));
-    let reader = tokio::spawn(read(stream, Arc::clone(&runs), context));
+    let reader = tokio::spawn(read(stream, (Arc::clone(&runs), out.downgrade()), context));
     Ok((
         Connection {
             runs,
@@ -188,7 +227,11 @@ fn read_hello(frame: &str) -> Result<Checked, String> {
     })
 }
 
-async fn read(mut stream: SplitStream<Socket>, runs: Arc<Runs>, context: Context) -> String {
+async fn read(
+    mut stream: SplitStream<Socket>,
+    (runs, out): (Arc<Runs>, mpsc::WeakUnboundedSender<Out>),
+    context: Context,
+) -> String {
     loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {
@@ -199,6 +242,12 @@ async fn read(mut stream: SplitStream<Socket>, runs: Arc<Runs>, context: Context
                         .filter(|report| is_last(report))
                         .map(|report| report.run),
                 );
+                if runs.0.lock().credit > 0
+                    && let Some(out) = out.upgrade()
+                {
+                    // When the writer has ended this ends too.
+                    let _ = out.send(Out::Credit);
+                }
                 // Nobody listens any more when cairn shuts down.
                 if !reports.is_empty() && context.reports.send(reports).is_err() {
                     return "cairn is shutting down".into();
@@ -233,18 +282,20 @@ fn check(frame: &str, runs: &Runs, script: &str) -> (Vec<Report>, Result<(), Pro
     let result = decode(frame, |message| match message {
         In::Report { run, kind } => {
             let report = Report { run, kind };
-            if !table.knows(run)? {
+            let is_known = table.knows(run)?;
+            table.count(&report)?;
+            if !is_known {
                 return Ok(());
             }
             if is_last(&report) {
-                table.live.remove(&run);
+                table.remove(run);
             }
             reports.push(report);
             Ok(())
         }
         In::Log(log) => {
             if table.knows(log.run)? {
-                write_log(script, table.live.get(&log.run), &log);
+                write_log(script, table.live.get(&log.run).map(|run| &run.name), &log);
             }
             Ok(())
         }
@@ -258,6 +309,65 @@ fn check(frame: &str, runs: &Runs, script: &str) -> (Vec<Report>, Result<(), Pro
 }
 
 impl RunTable {
+    /// Ends a run; whether there was one. What it had under way of streams is void.
+    fn remove(&mut self, run: RunId) -> bool {
+        let Some(run) = self.live.remove(&run) else {
+            return false;
+        };
+        self.chunks = self.chunks.saturating_sub(run.chunks);
+        self.credit += run.chunks;
+        self.pulls = self.pulls.saturating_sub(run.pulls);
+        true
+    }
+
+    /// Pieces of streams of a run are dealt with.
+    fn kept(&mut self, run: RunId, chunks: u32) {
+        if let Some(run) = self.live.get_mut(&run) {
+            let kept = chunks.min(run.chunks);
+            run.chunks -= kept;
+            self.chunks = self.chunks.saturating_sub(kept);
+            self.credit += kept;
+        }
+    }
+
+    /// A run is sent a piece of a stream that it has asked for.
+    fn answered(&mut self, run: RunId) {
+        if let Some(run) = self.live.get_mut(&run)
+            && run.pulls > 0
+        {
+            run.pulls -= 1;
+            self.pulls = self.pulls.saturating_sub(1);
+        }
+    }
+
+    /// Holds a process to what it may have under way of streams.
+    fn count(&mut self, report: &Report) -> Result<(), ProtocolError> {
+        let run = self.live.get_mut(&report.run);
+        match (&report.kind, run) {
+            (ReportKind::Chunk { .. }, None) => self.credit += 1,
+            (ReportKind::Chunk { .. }, Some(_)) if self.chunks >= WINDOW => {
+                return Err(ProtocolError(format!(
+                    "more than {WINDOW} pieces of streams are under way"
+                )));
+            }
+            (ReportKind::Chunk { .. }, Some(run)) => {
+                run.chunks += 1;
+                self.chunks += 1;
+            }
+            (ReportKind::Pull { .. }, Some(_)) if self.pulls >= PULLS => {
+                return Err(ProtocolError(format!(
+                    "more than {PULLS} pieces of streams are asked for"
+                )));
+            }
+            (ReportKind::Pull { .. }, Some(run)) => {
+                run.pulls += 1;
+                self.pulls += 1;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Whether a run is live; false when it was stopped a moment ago.
     fn knows(&self, run: RunId) -> Result<bool, ProtocolError> {
         if self.live.contains_key(&run) {
@@ -306,6 +416,7 @@ async fn write(
                         }
                     }
                 }
+                Out::Credit => {}
                 Out::Ping(number) => {
                     // In order after all commands before it.
                     if send(&mut sink, &mut frames).await.is_err() {
@@ -316,6 +427,10 @@ async fn write(
                     }
                 }
             }
+        }
+        let credit = runs.take_credit();
+        if credit > 0 {
+            frames.credit(credit);
         }
         // The reader sees the same error and says it.
         if send(&mut sink, &mut frames).await.is_err() {
@@ -353,6 +468,7 @@ mod tests {
     fn start(run: u64) -> Command {
         Command::Start(Box::new(StartRun {
             purpose: cairn_core::Purpose::Progress,
+            first_attempts: crate::FirstAttempts::AtOnce,
             run: RunId(run),
             worker: WorkerId("w".into()),
             class_name: "C".into(),
@@ -423,6 +539,58 @@ mod tests {
             feed(&runs, &format!(r#"[["pong",{after}],{DONE_1}]"#)),
             (0, false)
         );
+    }
+
+    const CHUNK: &str = r#"["chunk",1,1,1,0,"AAAA"]"#;
+
+    #[test]
+    fn a_process_may_have_a_window_of_pieces_under_way() {
+        let runs = Runs::new();
+        runs.expect(&[start(1), start(2)]);
+        let other = CHUNK.replace("[\"chunk\",1", "[\"chunk\",2");
+        for _ in 0..WINDOW - 1 {
+            assert_eq!(feed(&runs, &format!("[{CHUNK}]")), (1, true));
+        }
+        assert_eq!(feed(&runs, &format!("[{other}]")), (1, true));
+        assert_eq!(feed(&runs, &format!("[{CHUNK}]")), (0, false), "the window is full");
+        assert_eq!(runs.take_credit(), 0);
+        let kept = |run, chunks| Command::Kept {
+            run: RunId(run),
+            chunks,
+        };
+        // No more is given back than was sent.
+        runs.expect(&[kept(1, 2), kept(2, 5)]);
+        assert_eq!(runs.take_credit(), 3);
+        assert_eq!(feed(&runs, &format!("[{CHUNK},{CHUNK},{CHUNK}]")), (3, true));
+        assert_eq!(feed(&runs, &format!("[{other}]")), (0, false));
+        // What a run had under way when it ended is void, and so is what it sends before it knows.
+        runs.expect(&[Command::Stop { run: RunId(1) }]);
+        assert_eq!(runs.take_credit(), WINDOW);
+        assert_eq!(feed(&runs, &format!("[{CHUNK}]")), (0, true));
+        assert_eq!(runs.take_credit(), 1);
+        assert_eq!(feed(&runs, &format!(r#"[{other},["returned",2,"j",1]]"#)), (2, true));
+        assert_eq!(runs.take_credit(), 1);
+    }
+
+    #[test]
+    fn a_process_may_ask_for_a_few_pieces_at_a_time() {
+        let runs = Runs::new();
+        runs.expect(&[start(1), start(2)]);
+        let pull = r#"[["pull",1,1,5,0]]"#;
+        for _ in 0..PULLS {
+            assert_eq!(feed(&runs, pull), (1, true));
+        }
+        assert_eq!(feed(&runs, pull), (0, false));
+        let piece = |run| Command::Piece {
+            run: RunId(run),
+            pull: 1,
+            bytes: None,
+        };
+        runs.expect(&[piece(1), piece(2)]);
+        assert_eq!(feed(&runs, pull), (1, true));
+        assert_eq!(feed(&runs, pull), (0, false));
+        runs.expect(&[Command::Stop { run: RunId(1) }]);
+        assert_eq!(feed(&runs, &pull.replace("1,1,5", "2,1,5")), (1, true));
     }
 
     #[test]

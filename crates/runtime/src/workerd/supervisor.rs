@@ -210,7 +210,10 @@ impl Runtime for Workerd {
                     | Command::Rollback(_)
                     | Command::Settle { .. }
                     | Command::Hold { .. }
-                    | Command::Unhold { .. } => routes.get(&run).cloned(),
+                    | Command::Unhold { .. }
+                    | Command::Kept { .. }
+                    | Command::Halt { .. }
+                    | Command::Piece { .. } => routes.get(&run).cloned(),
                 };
                 // A run that has ended needs to be told nothing.
                 let Some(keeper) = keeper else { continue };
@@ -254,6 +257,9 @@ pub(super) fn started(command: &Command) -> Option<RunId> {
         | Command::Settle { .. }
         | Command::Hold { .. }
         | Command::Unhold { .. }
+        | Command::Kept { .. }
+        | Command::Halt { .. }
+        | Command::Piece { .. }
         | Command::Stop { .. } => None,
     }
 }
