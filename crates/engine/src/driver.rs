@@ -7,13 +7,14 @@
 mod doubled;
 mod streams;
 
+use crate::Shared;
 use crate::message::{Message, Request};
 use crate::schedules::firing_of;
 use crate::signal::Loaded;
 use crate::streams::{Pull, Write};
 use bytes::Bytes;
 use cairn_core::{
-    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, OutputKind, Purpose, Rejected, Seq, Status,
+    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, OutputKind, Purpose, Rejected, Seq, Slot, Status,
     StepState, Timestamp,
 };
 use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, RunRollback, StartRun, Value, WorkerId};
@@ -65,6 +66,8 @@ pub(crate) struct Driver {
     streams: Streams,
     /// Whether the rules have asked for a slot and not been answered.
     asks_for_slot: bool,
+    /// Whether it is known to hold a slot.
+    holds_slot: bool,
     /// When the dispatcher looks again.
     pub(crate) timer: Option<Timestamp>,
 }
@@ -142,6 +145,7 @@ impl Driver {
             doubled: Doubled::default(),
             streams: Streams::new(loaded.lease.epoch),
             asks_for_slot: false,
+            holds_slot: false,
             timer: None,
         })
     }
@@ -156,6 +160,56 @@ impl Driver {
 
     pub(crate) fn lease(&self) -> Lease {
         self.lease
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.instance.summary().status
+    }
+
+    /// Says how it stands with slots: what the rules are told, and whether it counts as holding one.
+    pub(crate) fn set_slot(&mut self, (slot, holds): (Slot, bool)) {
+        self.instance.set_slot(slot);
+        self.holds_slot = holds;
+    }
+
+    /// From now on it must ask for a slot; it has one if it counts as holding one.
+    pub(crate) fn must_ask(&mut self) {
+        if !self.instance.wants_slot() {
+            let slot = if self.holds_slot { Slot::Held } else { Slot::Missing };
+            self.instance.set_slot(slot);
+        }
+    }
+
+    /// Whether its run waits for a slot.
+    pub(crate) fn waits_for_slot(&self) -> bool {
+        self.is_busy() && self.instance.wants_slot()
+    }
+
+    /// The slot it waits for is there.
+    pub(crate) fn slot_granted(&mut self, now: Timestamp, out: &mut Out) -> Result<(), Abandon> {
+        self.holds_slot = true;
+        self.handle(now, Input::SlotGranted, None, out)
+    }
+
+    /// Answers what the rules have asked, and notes what has become of the slot.
+    pub(crate) fn follow_slots(&mut self, shared: &Shared, out: &mut Out) -> Result<(), Abandon> {
+        if std::mem::take(&mut self.asks_for_slot) && self.is_busy() {
+            let (workflow, instance, now) = (self.row.workflow, self.row.no, shared.clock.now());
+            if shared.slots.ask(workflow, instance, self.status()) {
+                self.slot_granted(now, out)?;
+            } else {
+                if self.instance.has_run() {
+                    shared.slots.wait(workflow, instance);
+                }
+                self.handle(now, Input::SlotDenied, None, out)?;
+            }
+        }
+        let holds = self.instance.holds_slot();
+        if holds != self.holds_slot {
+            self.holds_slot = holds;
+            shared.slots.note(self.row.workflow, self.row.no, holds);
+        }
+        Ok(())
     }
 
     pub(crate) fn last_message(&self) -> InboxNo {

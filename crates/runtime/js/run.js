@@ -1,12 +1,12 @@
 // One run of one instance: begins when its history is there, ends when `run()` returns or throws, or when it is stopped.
 
 import { WorkflowEntrypoint } from 'cloudflare:workers';
-import { callOf, describe } from './errors.js';
+import { callOf, describe, typeError } from './errors.js';
 import { DateRef, getPrototypeOf, OwnMap, quote, setTimeout, stringify } from './primordials.js';
 import { enter } from './scope.js';
 import { newStep } from './step.js';
 import { missing } from './undo.js';
-import { decode, encode } from './value.js';
+import { decode, encode, Unserialisable } from './value.js';
 
 // How long user code outside of steps may take to register its rollback handlers again.
 const REBUILD_MILLIS = 30_000;
@@ -47,6 +47,7 @@ export class Run {
     this.className = info.class;
     // Whether it is there for its rollback handlers only.
     this.rebuilding = info.rollback === true;
+    this.held = info.held === true;
     this.#info = info;
     this.#payload = [form, body];
   }
@@ -73,6 +74,13 @@ export class Run {
     const count = (counts.get(name) ?? 0) + 1;
     counts.set(name, count);
     return count;
+  }
+
+  // A call that was refused leaves its count to the next one of its name.
+  uncount({ kind, name, count }) {
+    const counts = this.#counts[kind.index];
+    if (counts.get(name) === count) counts.set(name, count - 1);
+    if (kind.index === 0) this.steps--;
   }
 
   post(message) {
@@ -125,7 +133,9 @@ export class Run {
         this.die(message, null);
         return;
       }
-      output = await new Class(ctx, env).run(this.#event(), newStep(this));
+      const instance = new Class(ctx, env);
+      if (typeof instance.run !== 'function') throw typeError('The RPC receiver does not implement the method "run".');
+      output = await instance.run(this.#event(), newStep(this));
     } catch (error) {
       this.raise(describe(error), callOf(error));
       return;
@@ -133,7 +143,11 @@ export class Run {
     let encoded;
     try {
       encoded = encode(output);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof Unserialisable)) {
+        this.raise(describe(error), null);
+        return;
+      }
       const message = 'The execution of the Workflow instance was terminated, as run() returned a value which is not serialisable';
       this.die(message, null);
       return;

@@ -116,6 +116,10 @@ class Call {
           type: message[at],
         });
         break;
+      case 'refused':
+        this.run.uncount(this);
+        this.reject(revive(message[at], this));
+        break;
       case 'failed':
         this.reject(revive(message[at], this));
         break;
@@ -276,6 +280,8 @@ const anything = new Proxy(create(null), {
   },
 });
 
+const misnamed = (name) => `Step name "${text(name)}" exceeds max length (256 chars) or invalid characters found`;
+
 export function newStep(run) {
   const guard = (method, name, a, b, c) => {
     if (run.ended || run.over) {
@@ -283,6 +289,7 @@ export function newStep(run) {
       return inHandler ? rejected(fatal('Cannot execute steps during rollback phase')) : never();
     }
     try {
+      if (typeof name !== 'string') return rejected(fatal(misnamed(name)));
       return method(run, name, a, b, c);
     } catch (error) {
       return rejected(error);
