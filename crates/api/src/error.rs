@@ -57,13 +57,15 @@ pub enum ApiError {
     InboxFull,
     /// The instance has no room for more values. The number is Cairn's own.
     StorageLimit,
+    /// A test asks for what cannot be, such as a second session of a workflow. The number is Cairn's own.
+    TestConflict,
     /// Cairn does not have this (yet). The number is Cairn's own.
     NotSupported,
 }
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
@@ -90,6 +92,7 @@ impl ApiError {
         Self::DuplicateInBatch,
         Self::InboxFull,
         Self::StorageLimit,
+        Self::TestConflict,
         Self::NotSupported,
     ];
 
@@ -131,6 +134,7 @@ impl ApiError {
             ),
             Self::InboxFull => (10492, 429, Some("workflows.api.error.instance.inbox_full")),
             Self::StorageLimit => (10493, 400, Some("workflows.api.error.instance.storage_limit")),
+            Self::TestConflict => (10498, 409, Some("workflows.api.error.test.conflict")),
             Self::NotSupported => (10494, 501, Some("workflows.api.error.not_supported")),
         }
     }

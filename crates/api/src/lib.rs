@@ -1,6 +1,6 @@
 //! The words on the wire: Cloudflare's envelope, objects and errors (behaviour §1).
 //!
-//! Every type derives both `Serialize` and `Deserialize`, so that the server writes and clients read the same definitions. Nothing
+//! Every type, those of `testing` aside, derives both `Serialize` and `Deserialize`, so that the server writes and clients read the same definitions. Nothing
 //! here knows HTTP beyond status numbers, and nothing here does I/O.
 
 mod envelope;
@@ -8,6 +8,7 @@ mod error;
 mod instance;
 mod page;
 mod script;
+mod testing;
 mod time;
 mod workflow;
 
@@ -16,13 +17,17 @@ pub use error::{ApiError, Failure};
 pub use instance::{
     Attempt, BatchDeleteRequest, BatchDeleteResult, BatchTerminateResult, DeleteError, Deleted, EventSent,
     Firing, InstanceCreate, InstanceCreated, InstanceDeleted, InstanceDetails, InstanceRow, InstanceStatus,
-    JobStatus, NamedError, RestartFrom, Retries, RetryDelay, StatusChange, StatusChanged, Step, StepConfig,
+    JobStatus, NamedError, RestartFrom, Rollback, RollbackOutcome, Retries, RetryDelay, StatusChange, StatusChanged, Step, StepConfig,
     StepOutput, StepTimeout, SubscribeToken, TerminateJob, TriggerInfo, TriggerSource,
 };
 pub use page::{OffsetPage, PER_PAGE_MAX};
 pub use script::{
     Account, Deployment, DeploymentRequest, DeploymentVersion, Deployments, ScriptSubdomain, ScriptUploaded,
     ScriptVersion, ScriptVersionList, Secret, VersionMetadata, VersionResources, VersionScript, WorkerInfo,
+};
+pub use testing::{
+    AdvanceClock, Modifier, Modify, Span, StepName, TestClock, TestDone, TestError, TestInstance, TestInstances, TestSession,
+    TestStatus, TestStep, TestValue,
 };
 pub use time::{Time, TimeError};
 pub use workflow::{

@@ -3,7 +3,7 @@
 use crate::args::SettingArguments;
 use crate::client::Api;
 use crate::failure::Failure;
-use cairn_server::{Auth, Config, Egress, Server, ServerError};
+use cairn_server::{Auth, Config, Egress, Server, ServerError, TestSupport};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,7 @@ impl Local {
             listen,
             auth: Auth::Open,
             egress: Egress::Any,
+            testing: TestSupport::Present,
             ..Config::new(data_dir, workerd)
         };
         take_settings(&mut config, settings)?;

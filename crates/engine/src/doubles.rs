@@ -260,7 +260,11 @@ impl AllDoubles {
         if !self.are_in_use() {
             return None;
         }
-        self.known.lock().instances.get(&(workflow, id.to_owned())).cloned()
+        self.known
+            .lock()
+            .instances
+            .get(&(workflow, id.to_owned()))
+            .cloned()
     }
 
     /// Adds doubles of an instance.
@@ -410,7 +414,9 @@ mod tests {
         let doubles = [error("one", Some(2)), timeout, result];
         let doubles = Doubles::default().with(&doubles).unwrap();
         let one = Ending::Failure(Failure::Error(ErrorInfo::new("Error", "one")));
-        let endings: Vec<_> = (1..=5).map(|attempt| doubles.ending(&key("a"), attempt)).collect();
+        let endings: Vec<_> = (1..=5)
+            .map(|attempt| doubles.ending(&key("a"), attempt))
+            .collect();
         let result = Some(Ending::Result(value));
         assert_eq!(
             endings,
@@ -423,16 +429,7 @@ mod tests {
             ]
         );
         assert_eq!(doubles.ending(&key("b"), 1), None);
-        assert_eq!(
-            doubles.ending(
-                &StepKey {
-                    count: 2,
-                    ..key("a")
-                },
-                1
-            ),
-            None
-        );
+        assert_eq!(doubles.ending(&StepKey { count: 2, ..key("a") }, 1), None);
     }
 
     #[test]
@@ -451,7 +448,13 @@ mod tests {
             refused(error("late", None)),
             "[WorkflowIntrospector] Trying to mock error on step 'a' after mocking its result!"
         );
-        assert!(refused(Double::StepTimeout { step: step("a"), times: None }).contains("force timeout"));
+        assert!(
+            refused(Double::StepTimeout {
+                step: step("a"),
+                times: None
+            })
+            .contains("force timeout")
+        );
     }
 
     #[test]

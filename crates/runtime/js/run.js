@@ -42,6 +42,7 @@ export class Run {
   // From a `start` message.
   constructor(connection, [, id, info, form, body]) {
     this.#connection = connection;
+    this.streams = connection.streams;
     this.id = id;
     this.limit = info.steps;
     this.className = info.class;
@@ -168,6 +169,7 @@ export class Run {
     }
     this.#raise(error, call, 0);
     this.over = true;
+    this.open.forEach((call) => call.halt());
     this.open.clear();
   }
 
@@ -189,13 +191,19 @@ export class Run {
   end() {
     this.ended = true;
     this.#connection.runs.delete(this.id);
+    this.open.forEach((call) => call.halt());
     this.open.clear();
+    this.streams.forget(this);
   }
 
   // A command for one call.
   settle(how, message) {
     const call = this.open.get(message[2]);
     if (call === undefined) return;
+    if (how === 'halt') {
+      call.halt(message[3]);
+      return;
+    }
     if (how === 'attempt') call.execute(message[3]);
     else call.settle(how, message, 3);
   }

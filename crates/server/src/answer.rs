@@ -76,6 +76,7 @@ pub(crate) fn engine(error: EngineError) -> Failure {
         EngineError::TooLarge { .. } => ApiError::BodyTooLarge,
         EngineError::BadScript(_) => ApiError::ScriptInvalid,
         EngineError::Rejected(rejected) => rejected_kind(rejected),
+        EngineError::TestConflict(_) => ApiError::TestConflict,
         EngineError::InboxFull { .. } => ApiError::InboxFull,
         EngineError::Runtime(_) | EngineError::ShuttingDown => ApiError::Unavailable,
         EngineError::OutcomeUnknown => ApiError::OutcomeUnknown,

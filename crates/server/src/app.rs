@@ -7,9 +7,10 @@ use crate::drain::Rest;
 use crate::hosts::{self, Handlers, WorkerDoor};
 use crate::jobs::Jobs;
 use crate::query::Query;
-use crate::route::Route;
+use crate::route::{Route, TestRoute};
 use crate::routes;
 use crate::subscribers::Subscribers;
+use crate::testing::Testing;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State, WebSocketUpgrade};
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) jobs: Jobs,
     pub(crate) handlers: Handlers,
     pub(crate) subscribers: Subscribers,
+    /// What tests may do; none where the server is no developer's own.
+    pub(crate) testing: Option<Testing>,
     /// Where this server listens; names the URLs of Workers.
     pub(crate) address: SocketAddr,
 }
@@ -106,7 +109,11 @@ async fn handle(app: Arc<App>, request: Request) -> Answer {
     app.subscribers
         .admit(&app.gate, (&parts.method, &parts.uri, &parts.headers), SystemClock.now())?;
     let path = parts.uri.path();
-    let route = Route::parse(path).ok_or_else(|| {
+    let route = match &app.testing {
+        Some(_) => TestRoute::parse(path).map(Route::Test),
+        None => None,
+    };
+    let route = route.or_else(|| Route::parse(path)).ok_or_else(|| {
         let shown = path.strip_prefix("/client/v4").unwrap_or(path);
         Failure::new(
             ApiError::NoRoute,
@@ -124,6 +131,7 @@ async fn handle(app: Arc<App>, request: Request) -> Answer {
     };
     match route {
         Route::User(route) => routes::user::handle(&call, route),
+        Route::Test(route) => routes::testing::handle(&call, body, route).await,
         Route::Script { account, route } => routes::scripts::handle(&call, body, (&account, route)).await,
         Route::Workflow { account, route } => routes::workflows::handle(&call, body, (&account, route)).await,
         Route::Instance {

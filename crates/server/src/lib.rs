@@ -20,6 +20,7 @@ mod routes;
 mod serve;
 mod settings;
 mod subscribers;
+mod testing;
 mod upload;
 
 #[cfg(test)]
@@ -30,11 +31,12 @@ pub use cairn_engine::{Engine, Settings};
 pub use cairn_runtime::workerd::Egress;
 pub use error::ServerError;
 pub use settings::{SettingError, settings_reference};
+pub use testing::TestSupport;
 
 use app::App;
 use bindings::Bindings;
 use body::BodyLimits;
-use cairn_engine::{Parts, StoredWorkers, SystemClock};
+use cairn_engine::{Clock, Parts, StoredWorkers};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_store::Store;
 use cairn_store::sqlite::SqliteStore;
@@ -66,6 +68,8 @@ pub struct Config {
     pub egress: Egress,
     /// A process without work is stopped after this time.
     pub process_idle: Duration,
+    /// Whether tests may put the clock forward and replace what instances do.
+    pub testing: TestSupport,
     /// Limits and sizes of the engine.
     pub settings: Settings,
     /// Bytes of an uploaded script, all modules together (`limits.script_bytes`).
@@ -86,6 +90,7 @@ impl Config {
             run_dir: None,
             egress: Egress::PublicOnly,
             process_idle: Duration::from_secs(60),
+            testing: TestSupport::Absent,
             settings: Settings::default(),
             script_bytes: limits.script_bytes,
             json_bytes: limits.json_bytes,
@@ -135,10 +140,11 @@ impl Server {
         let store: Arc<dyn Store> = Arc::new(opened?);
         let (gate, new_token) = auth::set_up(config.auth.clone(), store.as_ref()).await?;
         let heart = Heart::new().map_err(ServerError::Runtime)?;
+        let (clock, testing) = testing::clock(config.testing);
         let started = heart
             .run(start_engine(
                 workerd_config(&config),
-                Arc::clone(&store),
+                (Arc::clone(&store), clock),
                 config.settings,
             ))
             .await;
@@ -159,6 +165,7 @@ impl Server {
             jobs: Jobs::default(),
             handlers: Handlers::default(),
             subscribers: Subscribers::new()?,
+            testing,
             address,
         });
         Ok(Self {
@@ -222,7 +229,7 @@ impl Server {
 
 async fn start_engine(
     workerd: WorkerdConfig,
-    store: Arc<dyn Store>,
+    (store, clock): (Arc<dyn Store>, Arc<dyn Clock>),
     settings: Settings,
 ) -> Result<(Engine, Arc<Workerd>), ServerError> {
     let (reporter, reports) = mpsc::unbounded_channel();
@@ -232,7 +239,7 @@ async fn start_engine(
         store,
         runtime: Arc::clone(&runtime) as _,
         reports,
-        clock: Arc::new(SystemClock),
+        clock,
         settings,
     };
     Ok((Engine::start(parts).await?, runtime))

@@ -8,6 +8,8 @@
 pub(crate) enum Route {
     /// Beside accounts.
     User(UserRoute),
+    /// Below `/cairn/v1/test`.
+    Test(TestRoute),
     /// `…/accounts/:account/…`, workers and triggers.
     Script { account: String, route: ScriptRoute },
     /// `…/accounts/:account/workflows/…` without instances.
@@ -18,6 +20,26 @@ pub(crate) enum Route {
         workflow: String,
         route: InstanceRoute,
     },
+}
+
+/// A route that tests use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TestRoute {
+    Clock,
+    Sessions(InWorkflow),
+    Session(InWorkflow, String),
+    SessionModifiers(InWorkflow, String),
+    Instance(InWorkflow, String),
+    InstanceModifiers(InWorkflow, String),
+    InstanceStatus(InWorkflow, String),
+    InstanceStep(InWorkflow, String),
+}
+
+/// A workflow of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InWorkflow {
+    pub(crate) account: String,
+    pub(crate) workflow: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +166,33 @@ impl Route {
             _ => return None,
         };
         Some(Self::Workflow { account, route })
+    }
+}
+
+impl TestRoute {
+    /// The route of a raw path below `/cairn/v1/test/`.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let path = path.strip_prefix("/cairn/v1/test/")?;
+        let parts: Vec<&str> = path.split('/').collect();
+        let (account, workflow, rest) = match parts.as_slice() {
+            ["clock"] => return Some(Self::Clock),
+            ["accounts", account, "workflows", workflow, rest @ ..] => (account, workflow, rest),
+            _ => return None,
+        };
+        let workflow = InWorkflow {
+            account: name(account)?,
+            workflow: name(workflow)?,
+        };
+        Some(match rest {
+            ["sessions"] => Self::Sessions(workflow),
+            ["sessions", session] => Self::Session(workflow, name(session)?),
+            ["sessions", session, "modifiers"] => Self::SessionModifiers(workflow, name(session)?),
+            ["instances", id] => Self::Instance(workflow, name(id)?),
+            ["instances", id, "modifiers"] => Self::InstanceModifiers(workflow, name(id)?),
+            ["instances", id, "status"] => Self::InstanceStatus(workflow, name(id)?),
+            ["instances", id, "step"] => Self::InstanceStep(workflow, name(id)?),
+            _ => return None,
+        })
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{Abandon, Driver, Out};
 use crate::doubles::{Doubles, Ending, Failure};
 use cairn_core::{
-    CallId, CallRequest, Callback, ErrorInfo, FailedAttempt, Input, Outcome, OutputKind, Status, StepCall, StepConfig,
-    StepState, Timestamp,
+    CallId, CallRequest, Callback, ErrorInfo, FailedAttempt, Input, Outcome, OutputKind, Status, StepCall,
+    StepConfig, StepState, Timestamp,
 };
 use cairn_runtime::{Command, FirstAttempts, Value};
 use std::collections::{BTreeMap, VecDeque};

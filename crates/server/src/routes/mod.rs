@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod scripts;
 mod subscribe;
+pub(crate) mod testing;
 mod upload;
 pub(crate) mod user;
 mod words;

@@ -222,6 +222,7 @@ fn every_engine_error_has_its_place() {
             400,
             10493,
         ),
+        (EngineError::TestConflict(s()), 409, 10498),
         (EngineError::InboxFull { id: s(), limit: 1 }, 429, 10492),
         (EngineError::Runtime(s()), 503, 10001),
         (EngineError::ShuttingDown, 503, 10001),

@@ -5,12 +5,14 @@ use crate::auth::{self, Auth};
 use crate::body::BodyLimits;
 use crate::hosts::{Handlers, WorkerConnection, WorkerDoor};
 use crate::jobs::Jobs;
+use crate::serve::serve;
 use crate::subscribers::Subscribers;
+use crate::testing::{self, TestSupport};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
-use cairn_engine::{Engine, Parts, Settings, SystemClock};
+use cairn_engine::{Engine, Parts, Settings};
 use cairn_runtime::{Checked, Command, Runtime, WorkerError, WorkerId, WorkerSpec};
 use cairn_store::memory::MemoryStore;
 use http_body_util::BodyExt;
@@ -19,6 +21,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
@@ -169,7 +172,7 @@ impl Answered {
 impl World {
     pub(super) async fn new() -> Self {
         Self::with(
-            Auth::Token(Some(TOKEN.into())),
+            (Auth::Token(Some(TOKEN.into())), TestSupport::Absent),
             BodyLimits::default(),
             Arc::new(EchoDoor),
         )
@@ -177,26 +180,41 @@ impl World {
     }
 
     pub(super) async fn open() -> Self {
-        Self::with(Auth::Open, BodyLimits::default(), Arc::new(EchoDoor)).await
+        Self::with(
+            (Auth::Open, TestSupport::Present),
+            BodyLimits::default(),
+            Arc::new(EchoDoor),
+        )
+        .await
     }
 
     pub(super) async fn limited(limits: BodyLimits) -> Self {
-        Self::with(Auth::Token(Some(TOKEN.into())), limits, Arc::new(EchoDoor)).await
+        Self::with(
+            (Auth::Token(Some(TOKEN.into())), TestSupport::Absent),
+            limits,
+            Arc::new(EchoDoor),
+        )
+        .await
     }
 
     pub(super) async fn panicking() -> Self {
         Self::with(
-            Auth::Token(Some(TOKEN.into())),
+            (Auth::Token(Some(TOKEN.into())), TestSupport::Absent),
             BodyLimits::default(),
             Arc::new(PanickingDoor),
         )
         .await
     }
 
-    async fn with(auth: Auth, limits: BodyLimits, door: Arc<dyn WorkerDoor>) -> Self {
+    async fn with(
+        (auth, test_support): (Auth, TestSupport),
+        limits: BodyLimits,
+        door: Arc<dyn WorkerDoor>,
+    ) -> Self {
         let store = Arc::new(MemoryStore::new());
         let (gate, _) = auth::set_up(auth, store.as_ref()).await.unwrap();
         let (_, reports) = mpsc::unbounded_channel();
+        let (clock, testing) = testing::clock(test_support);
         let settings = Settings {
             inbox_messages: 3,
             ..Settings::default()
@@ -205,7 +223,7 @@ impl World {
             store,
             runtime: Arc::new(IdleRuntime),
             reports,
-            clock: Arc::new(SystemClock),
+            clock,
             settings,
         })
         .await
@@ -221,9 +239,18 @@ impl World {
                 jobs: Jobs::default(),
                 handlers: Handlers::default(),
                 subscribers: Subscribers::new().unwrap(),
+                testing,
                 address,
             })),
         }
+    }
+
+    /// Listens on a port of this machine, for as long as the test runs.
+    pub(super) async fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, self.router.clone(), std::future::pending()));
+        address
     }
 
     /// Sends a request as it is.
