@@ -24,6 +24,7 @@ mod schedules;
 mod script;
 mod settings;
 mod signal;
+mod slots;
 mod streams;
 mod testing;
 
@@ -98,6 +99,8 @@ struct Shared {
     /// Who waits for the outcome of a message this node has sent, by token.
     waiters: Mutex<HashMap<u64, Waiter>>,
     next_token: AtomicU64,
+    /// How many instances run at once, and who waits.
+    slots: slots::Slots,
     /// What tests put in place of user code.
     doubles: doubles::AllDoubles,
     /// Who follows the events of instances.
@@ -124,6 +127,13 @@ impl Engine {
             settings,
         } = parts;
         let node = store.register(clock.now().plus(settings.lease_millis)).await?;
+        let loads = store.loads().await?;
+        let with_settings = loads.into_iter().map(|load| {
+            let settings = catalog::read_settings(&load.settings)?;
+            Ok((load, settings))
+        });
+        let loads = with_settings.collect::<Result<_, EngineError>>()?;
+        let slots = slots::Slots::new(settings.concurrency_account, loads);
         let (signals, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             store,
@@ -135,6 +145,7 @@ impl Engine {
             held: AtomicUsize::new(0),
             waiters: Mutex::default(),
             next_token: AtomicU64::new(1),
+            slots,
             doubles: doubles::AllDoubles::default(),
             followers: followers::Followers::default(),
             known_limits: Mutex::default(),

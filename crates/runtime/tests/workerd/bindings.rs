@@ -2,10 +2,10 @@
 
 use crate::harness::{World, flow, spec};
 use async_trait::async_trait;
-use cairn_core::{ErrorInfo, Status};
+use cairn_core::{ErrorInfo, RestartFrom, Status, Undo};
 use cairn_runtime::{
-    Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions,
-    Runtime as _, Value,
+    Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, EventSource,
+    Runtime as _, SubscribeCall, Value,
 };
 use std::sync::{Arc, Mutex};
 
@@ -40,6 +40,7 @@ impl BindingHost for Host {
                 status: Status::Errored,
                 error: Some(ErrorInfo::new("Error", "it\"s broken")),
                 output: Some(Value::from_stored("g[[\"s\",1],7]".into()).unwrap()),
+                rollback: None,
             }),
             BindingMethod::Pause { .. }
             | BindingMethod::Resume { .. }
@@ -47,6 +48,10 @@ impl BindingHost for Host {
             | BindingMethod::Restart { .. }
             | BindingMethod::SendEvent { .. } => Ok(BindingReply::Done),
         }
+    }
+
+    async fn subscribe(&self, _: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError> {
+        Err(missing())
     }
 }
 
@@ -129,8 +134,14 @@ async fn calls_reach_the_host() {
         },
         BindingMethod::Pause { id: known() },
         BindingMethod::Resume { id: known() },
-        BindingMethod::Terminate { id: known() },
-        BindingMethod::Restart { id: known() },
+        BindingMethod::Terminate {
+            id: known(),
+            undo: Undo::Nothing,
+        },
+        BindingMethod::Restart {
+            id: known(),
+            from: RestartFrom::Beginning,
+        },
     ];
     assert_eq!(methods, expected);
 }

@@ -16,5 +16,7 @@ mod harness;
 mod logs;
 mod processes;
 mod runs;
+mod streams;
+mod subscriptions;
 mod throughput;
 mod values;

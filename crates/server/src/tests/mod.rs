@@ -5,6 +5,7 @@ mod failures;
 mod instances;
 mod schedules;
 mod server;
+mod subscribe;
 mod uploads;
 mod workers;
 mod workflows;
