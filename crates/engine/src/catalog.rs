@@ -235,6 +235,7 @@ impl Engine {
         })?;
         let _one_at_a_time = self.shared.schedule_puts.lock().await;
         let schedules = put.settings.schedules.clone();
+        let concurrency = put.settings.concurrency;
         if !schedules.is_empty() {
             self.check_schedules(account, (name, &schedules)).await?;
         }
@@ -253,6 +254,8 @@ impl Engine {
         };
         let row = self.shared.store.put_workflow(workflow).await?;
         self.shared.schedules_changed.notify_one();
+        self.shared.slots.set_limit(row.no, account, concurrency);
+        self.shared.signal(Signal::Slots);
         Ok(row)
     }
 
@@ -333,7 +336,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::WorkflowNotFound`]
     pub async fn delete_workflow(&self, account: &str, name: &str) -> Result<(), EngineError> {
+        let workflow = self.workflow_row(account, name).await?.no;
         let held = self.shared.store.delete_workflow(account, name).await?;
+        self.shared.slots.forget(workflow);
         for instance in held.ok_or_else(|| EngineError::WorkflowNotFound(name.into()))? {
             self.shared.signal(Signal::Deleted(instance));
         }

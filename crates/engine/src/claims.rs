@@ -1,7 +1,7 @@
 //! Takes up instances from the store and makes them ready to be driven.
 
 use crate::instances::corrupt;
-use crate::signal::{ClaimAnswer, Loaded, Signal};
+use crate::signal::{ClaimAnswer, Loaded, ParkedAnswer, Signal};
 use crate::{EngineError, Shared};
 use bytes::Bytes;
 use cairn_core::{Entry, Seq};
@@ -11,9 +11,12 @@ use cairn_store::{
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How long an instance that cannot be read is left alone, milliseconds.
 const SET_ASIDE_MILLIS: u64 = 60_000;
+/// How long the store is left alone after it failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Claims what is due, up to `limit`, and answers with [`Signal::Claimed`].
 pub(crate) fn claim_due(shared: &Arc<Shared>, limit: usize) {
@@ -33,6 +36,29 @@ pub(crate) fn claim_due(shared: &Arc<Shared>, limit: usize) {
             Some(shared.clock.now().plus(1_000))
         });
         shared.signal(Signal::Claimed(ClaimAnswer { result, next_due }));
+    });
+}
+
+/// Claims parked instances of a workflow, up to `asked`, and answers with [`Signal::ClaimedParked`].
+pub(crate) fn claim_parked(shared: &Arc<Shared>, workflow: i64, asked: usize) {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let result = match shared.store.claim_parked(shared.node, workflow, asked).await {
+            Ok(claimed) => Ok(ParkedAnswer {
+                gave_any: !claimed.is_empty(),
+                loaded: load_all(&shared, claimed).await,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "instances that wait for a slot could not be claimed; trying again");
+                tokio::time::sleep(RETRY).await;
+                Err(error)
+            }
+        };
+        shared.signal(Signal::ClaimedParked {
+            workflow,
+            asked,
+            result,
+        });
     });
 }
 

@@ -4,7 +4,8 @@
 //! commands to the runtime as one batch. Nothing here waits for the store: answers come back as signals.
 
 use crate::driver::{Abandon, Driver, Hearing, Out, Reply, Unread};
-use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, Signal};
+use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, ParkedAnswer, Signal};
+use crate::slots::Free;
 use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance, streams};
 use cairn_core::Timestamp;
 use cairn_runtime::{Report, ReportKind, RunId};
@@ -190,6 +191,12 @@ impl Dispatcher {
                     self.drive(pull.instance, |driver, out| driver.pulled(&pull, read, out));
                 }
             }
+            Signal::Slots => {}
+            Signal::ClaimedParked {
+                workflow,
+                asked,
+                result,
+            } => self.claimed_parked(now, (workflow, asked), result),
             Signal::Shutdown(done) => self.shut_down(now, done),
         }
     }
@@ -241,6 +248,8 @@ impl Dispatcher {
         let id = loaded.row.id.clone();
         match Driver::new(loaded) {
             Ok(mut driver) => {
+                let slot = self.shared.slots.take_up(driver.workflow(), instance, driver.status());
+                driver.set_slot(slot);
                 if let Some(doubles) = self.shared.doubles.of(driver.workflow(), driver.id()) {
                     driver.double(doubles, &mut self.out);
                 }
@@ -254,6 +263,7 @@ impl Dispatcher {
             }
             Err(error) => {
                 tracing::error!(%error, instance = id, epoch = lease.epoch, "an instance cannot be replayed");
+                self.shared.slots.release(instance);
                 self.shared.unreserve(1);
             }
         }
@@ -426,7 +436,8 @@ impl Dispatcher {
             return;
         };
         self.touched.push(instance);
-        let driven = step(driver, &mut self.out);
+        let driven =
+            step(driver, &mut self.out).and_then(|()| driver.follow_slots(&self.shared, &mut self.out));
         self.runs.extend(self.out.begun.drain(..));
         for run in self.out.ended.drain(..) {
             self.runs.remove(&run);
@@ -454,13 +465,21 @@ impl Dispatcher {
                 let replies = driver.committed(committed.end, &mut self.out);
                 let released = driver.released(committed.end);
                 let unread = driver.unread;
+                let (workflow, status) = (driver.workflow(), driver.status());
                 for reply in replies {
                     self.reply(&reply);
                 }
                 if let Some(release) = released {
                     self.drop_driver(instance);
-                    if let Some(at) = release.wake_at {
-                        self.due(at);
+                    if !status.holds_slot() {
+                        self.shared.slots.release(instance);
+                    }
+                    match release.wake_at {
+                        Some(at) => self.due(at),
+                        None if matches!(status, Status::Queued | Status::Waiting) => {
+                            self.shared.slots.parked(workflow);
+                        }
+                        None => {}
                     }
                     if self.missed_mail.remove(&instance) || unread == Unread::Some {
                         self.mail(instance);
@@ -473,6 +492,7 @@ impl Dispatcher {
                     "an instance is held by another node now, or was deleted"
                 );
                 self.drop_driver(instance);
+                self.shared.slots.release(instance);
             }
             Err(CommitFailure::Store(_)) => self.reclaim(now.plus(STORE_RETRY_MILLIS), instance),
         }
@@ -498,6 +518,7 @@ impl Dispatcher {
 
     fn deleted(&mut self, instance: InstanceNo) {
         self.drop_driver(instance);
+        self.shared.slots.release(instance);
         self.missed_mail.remove(&instance);
         self.unanswered.remove(&instance);
         let gone = |waiter: &Waiter| waiter.instance == instance;
@@ -545,13 +566,17 @@ impl Dispatcher {
                 self.touched.push(instance);
             }
         }
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        for instance in touched.drain(..) {
-            self.finish_turn_of(now, instance);
+        while !self.touched.is_empty() {
+            let mut touched = std::mem::take(&mut self.touched);
+            touched.sort_unstable();
+            touched.dedup();
+            for instance in touched {
+                self.finish_turn_of(now, instance);
+            }
+            self.touched.clear();
+            self.give_slots(now);
         }
-        self.touched = touched;
+        self.give_slots(now);
         while let Some((_, instance)) = self.reclaims.pop_due(now) {
             claims::claim_one(&self.shared, instance);
         }
@@ -571,6 +596,54 @@ impl Dispatcher {
             self.shared
                 .runtime
                 .perform(std::mem::take(&mut self.out.commands));
+        }
+    }
+
+    /// Gives free slots to those that wait for one.
+    fn give_slots(&mut self, now: Timestamp) {
+        if self.shared.slots.more_ask() {
+            for driver in self.drivers.values_mut() {
+                if self.shared.slots.must_ask(driver.workflow()) {
+                    driver.must_ask();
+                }
+            }
+        }
+        if self.stopping.is_some() {
+            return;
+        }
+        while let Some(free) = self.shared.slots.next(self.room().min(CLAIM_MAX)) {
+            match free {
+                Free::For(instance) => {
+                    let waits = self.drivers.get(&instance).is_some_and(Driver::waits_for_slot);
+                    if waits {
+                        self.drive(instance, |driver, out| driver.slot_granted(now, out));
+                    } else {
+                        self.shared.slots.release(instance);
+                    }
+                }
+                Free::Parked { workflow, count } => claims::claim_parked(&self.shared, workflow, count),
+            }
+        }
+    }
+
+    fn claimed_parked(
+        &mut self,
+        now: Timestamp,
+        (workflow, asked): (i64, usize),
+        result: Result<ParkedAnswer, StoreError>,
+    ) {
+        let (gave_any, loaded) = match result {
+            Ok(answer) => (answer.gave_any, answer.loaded),
+            Err(_) => {
+                self.look_for_lost = Some(now);
+                (true, Vec::new())
+            }
+        };
+        let taken: Vec<InstanceNo> = loaded.iter().map(|loaded| loaded.row.no).collect();
+        self.shared.slots.claimed(workflow, (asked, gave_any), &taken);
+        for loaded in loaded {
+            self.shared.held.fetch_add(1, Ordering::Relaxed);
+            self.take_up(now, loaded);
         }
     }
 

@@ -110,22 +110,37 @@ impl Engine {
             .into_iter()
             .map(|create| self.new_instance(&deployed, create, (trigger, &entry)))
             .collect();
-        let new = new?;
+        let mut new = new?;
         let limits = shared.limits_of(&deployed).await?;
-        let node = shared.reserve(new.len());
+        let no = deployed.workflow.no;
+        let begin = shared.reserve_slots(&deployed.workflow, new.len())?;
+        for parked in new.iter_mut().skip(begin) {
+            parked.start = Start::Parked;
+        }
+        let node = shared.reserve(begin);
+        if node.is_none() {
+            // They are due, and ask when they are taken up.
+            shared.slots.unreserve(no, begin);
+        }
         let results = match shared.store.create(new.clone(), node).await {
             Ok(results) => results,
             Err(error) => {
                 if node.is_some() {
-                    shared.unreserve(new.len());
+                    shared.unreserve(begin);
+                    shared.slots.unreserve(no, begin);
                     shared.signal(Signal::LostTrack);
                 }
                 return Err(error.into());
             }
         };
+        let parked = new.len() - begin;
         let mut created = Vec::with_capacity(results.len());
         for (instance, result) in new.into_iter().zip(results) {
             created.push(self.created(&deployed, (instance, &entry, &limits), (result, node)));
+        }
+        if parked > 0 {
+            shared.slots.parked(no);
+            shared.signal(Signal::Slots);
         }
         if node.is_none() {
             shared.signal(Signal::Due);
@@ -209,6 +224,7 @@ impl Engine {
         match result {
             Ok((no, Some(lease))) => {
                 has_doubles(no);
+                self.shared.slots.assign(workflow.no, no);
                 let held = loaded(workflow, (no, lease), (instance, entry, limits));
                 self.shared.signal(Signal::Created(Box::new(held)));
                 Ok(created)
@@ -221,8 +237,9 @@ impl Engine {
                 Ok(created)
             }
             Err(error) => {
-                if node.is_some() {
+                if node.is_some() && instance.start == Start::Now {
                     self.shared.unreserve(1);
+                    self.shared.slots.unreserve(workflow.no, 1);
                 }
                 Err(match error {
                     CreateError::Exists => EngineError::InstanceExists(instance.id),
@@ -380,6 +397,7 @@ impl Engine {
         if !self.shared.store.delete_instance(row.no).await? {
             return Err(EngineError::InstanceNotFound(id.into()));
         }
+        self.shared.slots.deleted(row.workflow, row.no, row.status);
         self.shared.signal(Signal::Deleted(row.no));
         self.shared.followers.call(row.no);
         Ok(self.shared.clock.now())

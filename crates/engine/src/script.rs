@@ -274,7 +274,11 @@ fn runtime_binding(binding: ScriptBinding) -> Result<Binding, WorkerError> {
 
 /// What `ctx.exports` holds: the workflows that are declared, then those that are bound and have their class in this script. A class and
 /// a workflow stand there once.
-fn exports_of(script: &str, declared: &[(String, String)], bindings: &[ScriptBinding]) -> Vec<WorkflowExport> {
+fn exports_of(
+    script: &str,
+    declared: &[(String, String)],
+    bindings: &[ScriptBinding],
+) -> Vec<WorkflowExport> {
     let bound = bindings.iter().filter_map(|binding| match binding {
         ScriptBinding::Workflow {
             workflow_name,

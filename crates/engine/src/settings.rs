@@ -16,6 +16,8 @@ pub struct Settings {
     pub instances_in_memory: usize,
     /// Schedules of all workflows of an account.
     pub schedules: usize,
+    /// Instances of an account that run at once; those that wait do not count.
+    pub concurrency_account: usize,
     /// How long finished instances are kept by default, milliseconds.
     pub retention_millis: u64,
     /// How long this node may be silent before others may take its instances, milliseconds.
@@ -30,6 +32,7 @@ impl Default for Settings {
             params_bytes: 1 << 20,
             instances_in_memory: 10_000,
             schedules: 100,
+            concurrency_account: 50_000,
             retention_millis: 7 * 86_400_000,
             lease_millis: 30_000,
         }

@@ -35,6 +35,14 @@ pub(crate) enum Signal {
     StreamsKept(Vec<Kept>),
     /// A piece of a stream was read.
     Pulled(Pull, Result<Option<Bytes>, StoreError>),
+    /// More slots may be free, or more instances must ask for one.
+    Slots,
+    /// Parked instances of a workflow were claimed, up to so many.
+    ClaimedParked {
+        workflow: i64,
+        asked: usize,
+        result: Result<ParkedAnswer, StoreError>,
+    },
     /// Stop.
     Shutdown(oneshot::Sender<()>),
 }
@@ -45,6 +53,14 @@ pub(crate) struct ClaimAnswer {
     pub(crate) result: Result<Vec<Loaded>, StoreError>,
     /// When the next is due, as of after the claim.
     pub(crate) next_due: Option<Timestamp>,
+}
+
+/// The answer to a claim of parked instances.
+pub(crate) struct ParkedAnswer {
+    /// What can be driven.
+    pub(crate) loaded: Vec<Loaded>,
+    /// Whether the store gave any, readable or not.
+    pub(crate) gave_any: bool,
 }
 
 /// What became of a commit.

@@ -131,6 +131,7 @@ fn upload(main_module: &str) -> Upload {
             content: Bytes::new(),
         }],
         bindings: Vec::new(),
+        workflow_exports: Vec::new(),
         secrets: EarlierSecrets::Drop,
         compatibility_date: "2026-11-01".into(),
         compatibility_flags: Vec::new(),
@@ -140,9 +141,7 @@ fn upload(main_module: &str) -> Upload {
 
 fn called(call: u32, name: &str, request: CallRequest) -> ReportKind {
     let kind = match &request {
-        CallRequest::Do { ..
-            rollback: None,
-        } => StepKind::Do,
+        CallRequest::Do { .. } => StepKind::Do,
         CallRequest::Sleep { .. } | CallRequest::SleepUntil { .. } => StepKind::Sleep,
         CallRequest::WaitForEvent { .. } => StepKind::WaitForEvent,
     };
@@ -166,6 +165,7 @@ fn execute(call: u32, name: &str) -> ReportKind {
         CallRequest::Do {
             config: Ok(ConfigInput::default()),
             callback: Callback::Executing,
+            rollback: None,
         },
     )
 }

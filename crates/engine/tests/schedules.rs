@@ -75,6 +75,7 @@ impl World {
                 content: Bytes::new(),
             }],
             bindings: Vec::new(),
+            workflow_exports: Vec::new(),
             secrets: EarlierSecrets::Drop,
             compatibility_date: "2026-11-01".into(),
             compatibility_flags: Vec::new(),
