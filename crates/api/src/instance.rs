@@ -2,7 +2,6 @@
 
 use crate::{DurationValue, Retention, Time};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
 /// State of an instance (behaviour §2).
@@ -153,8 +152,8 @@ pub struct InstanceDetails {
     pub error: Option<NamedError>,
     /// What `run()` returned: JSON text, in full; null when it has not returned, or nothing.
     pub output: Option<String>,
-    /// How its rollback ended; Cairn has none yet.
-    pub rollback: Option<Json>,
+    /// How its rollback ended; null while it has not, and without one.
+    pub rollback: Option<Rollback>,
     /// `step.do` calls, sleeps and waits.
     pub step_count: u64,
     /// The firing of a schedule that it comes from; absent where something else made it.
@@ -172,6 +171,25 @@ pub struct Firing {
     /// When it was to fire, milliseconds since the epoch.
     #[serde(rename = "scheduledTime")]
     pub scheduled_time: i64,
+}
+
+/// How the rollback of an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Whether all steps were rolled back.
+    pub outcome: RollbackOutcome,
+    /// What the step failed with that could not be.
+    pub error: Option<NamedError>,
+}
+
+/// Whether a rollback went through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RollbackOutcome {
+    /// All steps were rolled back.
+    Complete,
+    /// One could not be; those before it were not tried.
+    Failed,
 }
 
 /// A step as it is shown.
@@ -193,6 +211,23 @@ pub enum Step {
         /// Its resolved configuration.
         config: StepConfig,
         /// Its attempts, in order.
+        attempts: Vec<Attempt>,
+    },
+    /// The rollback of a `step.do`: the fields of one.
+    Rollback {
+        /// Name of the step with count.
+        name: String,
+        /// First call of its handler.
+        start: Time,
+        /// End, if it has ended.
+        end: Option<Time>,
+        /// Whether it ended well; null while it has not ended.
+        success: Option<bool>,
+        /// Always null.
+        output: Option<String>,
+        /// Resolved configuration of the handler.
+        config: StepConfig,
+        /// Calls of the handler, in order.
         attempts: Vec<Attempt>,
     },
     /// `step.sleep`, `step.sleepUntil`

@@ -3,9 +3,9 @@
 use crate::bundle::Bundle;
 use crate::client::{Api, RequestError};
 use crate::failure::Failure;
-use crate::project::Project;
+use crate::project::{Project, WorkflowConfig};
 use reqwest::multipart::{Form, Part};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Deploys a project and every workflow whose class it has.
 ///
@@ -56,9 +56,25 @@ fn metadata(project: &Project, bundle: &Bundle) -> Value {
     json!({
         "main_module": bundle.main,
         "bindings": bindings(project),
+        "exports": exports(project),
         "compatibility_date": project.config.compatibility_date,
         "compatibility_flags": project.config.compatibility_flags,
     })
+}
+
+/// The workflows of `exports`. Their settings come with the workflow itself.
+fn exports(project: &Project) -> Value {
+    let exported = project
+        .config
+        .own_workflows()
+        .filter(|workflow| workflow.binding.is_none());
+    let entry = |workflow: &WorkflowConfig| {
+        let mut entry = Map::new();
+        entry.insert("type".into(), "workflow".into());
+        entry.insert("name".into(), workflow.name.as_str().into());
+        (workflow.class_name.clone(), Value::Object(entry))
+    };
+    Value::Object(exported.map(entry).collect())
 }
 
 /// What `env` is to hold. A secret of `.dev.vars` stands before a variable of its name, as with `wrangler dev`.

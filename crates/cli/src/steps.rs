@@ -94,6 +94,25 @@ impl Story {
                     };
                     pause.tell(told, &mut news, now);
                 }
+                Step::Rollback {
+                    name,
+                    start,
+                    end,
+                    success,
+                    config,
+                    attempts,
+                    ..
+                } => {
+                    let told = self.told.entry(format!("rollback {name}")).or_default();
+                    let work = Work {
+                        name: format!("rollback of {}", plain(name)),
+                        took: end.map(|end| span(end.0 - start.0)),
+                        success: *success,
+                        retries: &config.retries,
+                        attempts,
+                    };
+                    work.tell(told, &mut news, now);
+                }
                 Step::Termination { .. } => {}
             }
         }

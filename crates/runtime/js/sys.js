@@ -1,7 +1,7 @@
 // Cairn's own Worker beside the user's, in an isolate of its own: what the workflow bindings of user code talk to (behaviour §5).
 // It hands each call to cairn over HTTP on a socket of this process.
 
-import { WorkerEntrypoint } from 'cloudflare:workers';
+import { DurableObject, WorkerEntrypoint } from 'cloudflare:workers';
 import { Subscription, subscriptionText } from './subscription.js';
 import { decode, encode } from './value.js';
 
@@ -11,8 +11,6 @@ class WorkflowError extends Error {
     super(`WorkflowError: ${message}`);
   }
 }
-
-const unsupported = (what) => new WorkflowError(`(body) ${what} is not supported by this version of Cairn`);
 
 const INVALID_SUBSCRIPTION = 'Invalid Workflow subscription options';
 
@@ -32,14 +30,30 @@ function wire(value, what) {
 
 const isObject = (value) => typeof value === 'object' && value !== null;
 
-function optionsText(options) {
+const LARGEST_BATCH = 100;
+// UTF-16 units of all options of a batch together (behaviour §4).
+const LONGEST_BATCH = 1024 * 1024;
+const LOCATIONS = ['wnam', 'weur', 'enam', 'eeur', 'apac', 'apac-ne', 'apac-se', 'oc', 'sam', 'afr', 'me'];
+
+const ID = /^[a-zA-Z0-9_][a-zA-Z0-9_-]{0,99}$/;
+const RESERVED_ID = /^(batch|terminate|terminateAll|cf_[0-9a-f]{64})$/;
+const STEP_TYPES = ['do', 'sleep', 'waitForEvent'];
+const ADDRESS = /^[a-zA-Z0-9, */#_-]{1,271}$/;
+
+const isNewId = (id) => typeof id === 'string' && ID.test(id) && !RESERVED_ID.test(id);
+const isAddress = (id) => typeof id === 'string' && ADDRESS.test(id);
+const invalidNewId = () => new WorkflowError('Workflow instance has invalid id');
+const invalidId = () => new WorkflowError('(instance.invalid_id) Instance ID is invalid');
+
+// `invalid` makes the error for an id that cannot be one. Where instances are placed is asked for in vain: there is one place.
+function optionsText(options, invalid) {
   if (options === undefined || options === null) return '{}';
   if (!isObject(options)) throw new WorkflowError('(body) Provided argument is invalid');
   const { id, params, retention } = options;
   const parts = [];
   if (id !== undefined) {
-    if (typeof id !== 'string') throw new WorkflowError('Workflow instance has invalid id');
-    parts.push(`"id":${JSON.stringify(id.toWellFormed())}`);
+    if (!isNewId(id)) throw invalid();
+    parts.push(`"id":"${id}"`);
   }
   if (params !== undefined) parts.push(`"params":${wire(params, 'params')}`);
   if (isObject(retention)) {
@@ -51,11 +65,17 @@ function optionsText(options) {
 }
 
 function durationText(value) {
-  if (typeof value === 'number' && Number.isFinite(value)) return JSON.stringify(value);
+  if (Number.isSafeInteger(value) && value > 0) return JSON.stringify(value);
   if (typeof value === 'string') return JSON.stringify(value.toWellFormed());
   throw new WorkflowError(
-    "(body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second, minute, hour, day, week, month or year",
+    "(body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second(s), minute(s), etc.",
   );
+}
+
+function batchText(all, invalid) {
+  const text = all.map((options) => optionsText(options, invalid)).join();
+  if (text.length > LONGEST_BATCH) throw new WorkflowError('(body) Batch size exceeds maximum allowed');
+  return text;
 }
 
 const idText = (id) => JSON.stringify(String(id).toWellFormed());
@@ -86,39 +106,50 @@ export class WorkflowBinding extends WorkerEntrypoint {
   }
 
   async create(options) {
-    const { ids } = await this.#call('create', `,"options":[${optionsText(options)}]`);
+    const { ids } = await this.#call('create', `,"options":[${optionsText(options, invalidNewId)}]`);
     return { id: ids[0] };
   }
 
   async createBatch(options) {
-    if (Array.isArray(options)) {
-      const ids = await this.#createAll(options);
-      return ids.map((id) => ({ id }));
-    }
-    return this.#createEach(options);
-  }
-
-  async #createAll(options) {
-    if (options.length === 0) throw new WorkflowError('batchCreate should have at least 1 instance');
-    if (options.length > 100) throw new WorkflowError('batchCreate only supports 100 instances at a time');
-    const { ids } = await this.#call('createBatch', `,"options":[${options.map(optionsText).join()}]`);
-    return ids;
-  }
-
-  // The object form tells for each instance what became of it.
-  async #createEach(options) {
     if (!isObject(options)) throw new WorkflowError('(body) Provided argument is invalid');
-    const instances = expand(options).map((item) => ({ ...item, id: item?.id ?? crypto.randomUUID() }));
+    if (Array.isArray(options)) return this.#createAll(options);
+    return 'count' in options ? this.#createCount(options) : this.#createEach(options.instances);
+  }
+
+  // The form that leaves out in silence what exists.
+  async #createAll(all) {
+    if (all.length === 0) throw new WorkflowError('batchCreate should have at least 1 instance');
+    if (all.length > LARGEST_BATCH) throw new WorkflowError('batchCreate only supports 100 instances at a time');
+    const { ids } = await this.#call('createBatch', `,"options":[${batchText(all, invalidNewId)}]`);
+    return ids.map((id) => ({ id }));
+  }
+
+  async #createCount(options) {
+    const { count, params, retention } = options;
+    if (!Number.isSafeInteger(count) || count < 1) throw new WorkflowError('(body) count must be a positive integer');
+    if (count > LARGEST_BATCH) throw new WorkflowError('(body) batchCreate only supports 100 instances at a time');
+    checkEntry(options);
+    const { ids } = await this.#call('createBatch', `,"options":[${batchText([{ params, retention }], invalidId)}],"count":${count}`);
+    return { created: ids.map((id) => ({ id })), errors: [] };
+  }
+
+  // The form that tells for each instance what became of it.
+  async #createEach(given) {
+    if (!Array.isArray(given)) throw new WorkflowError('(body) Provided argument is invalid');
+    if (given.length === 0 || given.length > LARGEST_BATCH) throw new WorkflowError('(body) Batch size exceeds maximum allowed');
+    given.forEach(checkEntry);
+    const instances = given.map((entry) => ({ ...entry, id: entry.id ?? crypto.randomUUID() }));
     const seen = new Set();
     const first = instances.filter(({ id }) => !seen.has(id) && seen.add(id));
-    const createdIds = new Set(await this.#createAll(first));
+    const { ids } = await this.#call('createBatch', `,"options":[${batchText(first, invalidId)}]`);
+    const made = new Set(ids);
     const created = [];
     const errors = [];
     instances.forEach((instance, index) => {
       const { id } = instance;
       if (!first.includes(instance)) {
         errors.push({ index, id, code: 10415, message: 'workflows.api.error.instance.duplicate_in_batch' });
-      } else if (createdIds.has(id)) {
+      } else if (made.has(id)) {
         created.push({ id });
       } else {
         errors.push({ index, id, code: 10405, message: 'workflows.api.error.instance.already_exists' });
@@ -127,18 +158,19 @@ export class WorkflowBinding extends WorkerEntrypoint {
     return { created, errors };
   }
 
-  async deleteBatch({ instances }) {
-    if (!Array.isArray(instances) || instances.length === 0 || instances.length > 100) {
-      throw new WorkflowError('(body) deleteBatch takes 1 to 100 instance ids');
+  async deleteBatch(options) {
+    const ids = options?.instances;
+    if (!Array.isArray(ids)) throw new WorkflowError('(body) Provided argument is invalid');
+    if (ids.length > LARGEST_BATCH) {
+      throw new WorkflowError('(body) batchDeleteInstances only supports 100 instances at a time');
     }
-    if (!instances.every((id) => typeof id === 'string')) throw new WorkflowError('(instance.invalid_id) Instance ID is invalid');
-    const outcomes = new Map();
-    for (const id of instances) {
-      if (!outcomes.has(id)) outcomes.set(id, await this.#deleted(id));
-    }
+    if (ids.length === 0) throw new WorkflowError('(body) batchDeleteInstances should have at least 1 instance');
+    if (!ids.every(isAddress)) throw invalidId();
+    const unique = [...new Set(ids)];
+    const outcomes = new Map(await Promise.all(unique.map(async (id) => [id, await this.#deleted(id)])));
     const deleted = [];
     const errors = [];
-    for (const id of instances) {
+    for (const id of ids) {
       const error = outcomes.get(id);
       if (error === null) deleted.push({ id });
       else errors.push({ id, ...error });
@@ -159,6 +191,7 @@ export class WorkflowBinding extends WorkerEntrypoint {
   }
 
   async deleteInstance(id) {
+    if (!isAddress(id)) throw invalidId();
     await this.#one('delete', id);
   }
 
@@ -171,21 +204,32 @@ export class WorkflowBinding extends WorkerEntrypoint {
   }
 
   async terminate(id, options) {
-    if (options?.rollback) throw unsupported('terminate({ rollback: true })');
-    await this.#one('terminate', id);
+    await this.#call('terminate', `,"id":${idText(id)}${options?.rollback ? ',"rollback":true' : ''}`);
   }
 
   async restart(id, options) {
-    if (options?.from !== undefined) throw unsupported('restart({ from })');
-    await this.#one('restart', id);
+    const from = options?.from;
+    if (from === undefined || from === null) {
+      await this.#one('restart', id);
+      return;
+    }
+    const { name, count = 1, type = 'do' } = from;
+    if (typeof name !== 'string' || !Number.isSafeInteger(count) || count < 1 || !STEP_TYPES.includes(type)) {
+      // A missing instance is told first.
+      await this.getInstance(id);
+      throw new WorkflowError(`(instance.cannot_restart) Step "${String(name)}" not found in execution history`);
+    }
+    const step = `{"name":${JSON.stringify(name.toWellFormed())},"count":${count},"type":"${type}"}`;
+    await this.#call('restart', `,"id":${idText(id)},"from":${step}`);
   }
 
   async status(id) {
-    const { status, error, output } = await this.#one('status', id);
+    const { status, error, output, rollback } = await this.#one('status', id);
     return {
       status,
       ...(error === undefined ? {} : { error }),
       output: output === undefined ? null : decode(output[0], output[1]),
+      ...(rollback === undefined ? {} : { rollback }),
     };
   }
 
@@ -210,16 +254,20 @@ export class WorkflowBinding extends WorkerEntrypoint {
   }
 }
 
-// The options of each instance that a batch in object form asks for.
-function expand({ instances, count, params, retention }) {
-  if (instances !== undefined) {
-    if (!Array.isArray(instances)) throw new WorkflowError('(body) Provided argument is invalid');
-    if (instances.length === 0 || instances.length > 100) throw new WorkflowError('(body) Batch size exceeds maximum allowed');
-    return instances;
+// What is checked of an entry of a batch before anything is created.
+function checkEntry(entry) {
+  if (!isObject(entry) || Array.isArray(entry)) {
+    const received = Array.isArray(entry) ? 'array' : entry === null ? 'null' : typeof entry;
+    throw new WorkflowError(`(body) Invalid input: expected object, received ${received}`);
   }
-  if (!Number.isSafeInteger(count) || count < 1) throw new WorkflowError('(body) count must be a positive integer');
-  if (count > 100) throw new WorkflowError('(body) batchCreate only supports 100 instances at a time');
-  return Array.from({ length: count }, () => ({ params, retention }));
+  const { locationHint } = entry;
+  if (locationHint !== undefined && !LOCATIONS.includes(locationHint)) {
+    const names = LOCATIONS.map((name) => `"${name}"`).join('|');
+    throw new WorkflowError(`(body) Invalid option: expected one of ${names}`);
+  }
 }
+
+// workerd wants a class to keep instances in where a Worker has workflows in `ctx.exports`. It is never used.
+export class Engine extends DurableObject {}
 
 export default {};

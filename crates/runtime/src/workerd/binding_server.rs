@@ -287,7 +287,9 @@ fn batch(options: Vec<OptionsWire<'_>>, count: Option<usize>) -> Result<Vec<Crea
         return options.into_iter().map(OptionsWire::read).collect();
     };
     if count > LARGEST_BATCH {
-        return Err(refuse(format!("(body) a batch has at most {LARGEST_BATCH} instances")));
+        return Err(refuse(format!(
+            "(body) a batch has at most {LARGEST_BATCH} instances"
+        )));
     }
     Ok(vec![single(options)?; count])
 }

@@ -172,7 +172,9 @@ impl Writer<'_> {
         let folder = self.folder.join("disk");
         fs::create_dir(&folder)?;
         let path = string(&folder.display().to_string());
-        Ok(format!("(name = \"disk\", disk = (path = {path}, writable = true)),\n     "))
+        Ok(format!(
+            "(name = \"disk\", disk = (path = {path}, writable = true)),\n     "
+        ))
     }
 
     fn sys(&mut self, has_exports: bool) -> io::Result<String> {

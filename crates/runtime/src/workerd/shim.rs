@@ -8,7 +8,7 @@ pub(super) const MAIN: &str = "__cairn_main.js";
 pub(super) const ENTRYPOINT: &str = "__CairnHost";
 
 /// Modules of the shim, by file name.
-pub(super) const MODULES: [(&str, &str); 11] = [
+pub(super) const MODULES: [(&str, &str); 12] = [
     ("primordials.js", include_str!("../../js/primordials.js")),
     ("errors.js", include_str!("../../js/errors.js")),
     ("value.js", include_str!("../../js/value.js")),
@@ -17,6 +17,7 @@ pub(super) const MODULES: [(&str, &str); 11] = [
     ("log.js", include_str!("../../js/log.js")),
     ("delay.js", include_str!("../../js/delay.js")),
     ("undo.js", include_str!("../../js/undo.js")),
+    ("stream.js", include_str!("../../js/stream.js")),
     ("step.js", include_str!("../../js/step.js")),
     ("run.js", include_str!("../../js/run.js")),
     ("host.js", include_str!("../../js/host.js")),

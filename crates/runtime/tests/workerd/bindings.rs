@@ -2,10 +2,10 @@
 
 use crate::harness::{World, flow, spec};
 use async_trait::async_trait;
-use cairn_core::{ErrorInfo, RestartFrom, Status, Undo};
+use cairn_core::{ErrorInfo, RestartFrom, RollbackView, Status, StepKey, StepKind, Undo};
 use cairn_runtime::{
     Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, EventSource,
-    Runtime as _, SubscribeCall, Value,
+    Runtime as _, SubscribeCall, Value, WorkflowExport,
 };
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +25,7 @@ impl BindingHost for Host {
         self.0.lock().unwrap().push(call.clone());
         let id_of = |options: &CreateOptions| options.id.clone().unwrap_or_else(|| "made-up".into());
         match call.method {
-            BindingMethod::Get { id } if id == "known" => Ok(BindingReply::Ids(vec![id])),
+            BindingMethod::Get { id } if id != "nope" => Ok(BindingReply::Ids(vec![id])),
             BindingMethod::Get { .. } | BindingMethod::Delete { .. } => Err(missing()),
             BindingMethod::Create(options) if options.id.as_deref() == Some("taken") => {
                 let message =
@@ -36,11 +36,11 @@ impl BindingHost for Host {
             BindingMethod::CreateBatch(all) => Ok(BindingReply::Ids(
                 all.iter().map(id_of).filter(|id| id != "taken").collect(),
             )),
-            BindingMethod::Status { .. } => Ok(BindingReply::Status {
+            BindingMethod::Status { id } => Ok(BindingReply::Status {
+                rollback: rollback(&id),
                 status: Status::Errored,
                 error: Some(ErrorInfo::new("Error", "it\"s broken")),
                 output: Some(Value::from_stored("g[[\"s\",1],7]".into()).unwrap()),
-                rollback: None,
             }),
             BindingMethod::Pause { .. }
             | BindingMethod::Resume { .. }
@@ -53,6 +53,20 @@ impl BindingHost for Host {
     async fn subscribe(&self, _: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError> {
         Err(missing())
     }
+}
+
+/// The rollback of an instance of this name.
+fn rollback(id: &str) -> Option<RollbackView> {
+    let outcome = match id {
+        "rolled" => Some(Ok(())),
+        "stuck" => Some(Err(ErrorInfo::new("Error", "no"))),
+        "rolling" => None,
+        _ => return None,
+    };
+    Some(RollbackView {
+        outcome,
+        steps: Vec::new(),
+    })
 }
 
 const ASK: &str = "const lines = [];
@@ -83,6 +97,12 @@ async fn calls_reach_the_host() {
         await ask('status', () => it.status());
         await ask('event', () => it.sendEvent({ type: 'go', payload: new Date(5) }));
         for (const method of ['pause', 'resume', 'terminate', 'restart']) await ask(method, () => it[method]());
+        await ask('null params', async () => (await FLOW.create({ params: null })).id);
+        await ask('count', async () => (await FLOW.createBatch({ count: 2, params: 1, locationHint: 'weur' })).created.length);
+        await ask('terminate', () => it.terminate({ rollback: true }));
+        await ask('terminate', () => it.terminate({ rollback: false }));
+        await ask('restart', () => it.restart({ from: { name: 'charge', count: 2, type: 'waitForEvent' } }));
+        await ask('restart', () => it.restart({ from: { name: 'charge' } }));
         await ask('name', () => FLOW.constructor.name);";
     let Some((output, host)) = ask(body).await else {
         return;
@@ -98,6 +118,12 @@ async fn calls_reach_the_host() {
         resume: undefined
         terminate: undefined
         restart: undefined
+        null params: "made-up"
+        count: 2
+        terminate: undefined
+        terminate: undefined
+        restart: undefined
+        restart: undefined
         name: "WorkflowImpl""#]]
     .assert_eq(&output);
     let calls = host.0.lock().unwrap();
@@ -111,6 +137,14 @@ async fn calls_reach_the_host() {
     let named = |id: &str| CreateOptions {
         id: Some(id.into()),
         ..CreateOptions::default()
+    };
+    let restart = |kind, count| BindingMethod::Restart {
+        id: known(),
+        from: RestartFrom::Step(StepKey {
+            kind,
+            name: "charge".into(),
+            count,
+        }),
     };
     let expected = vec![
         BindingMethod::Create(CreateOptions {
@@ -142,39 +176,205 @@ async fn calls_reach_the_host() {
             id: known(),
             from: RestartFrom::Beginning,
         },
+        BindingMethod::Create(CreateOptions {
+            params: Some(Value::from_json("null").unwrap()),
+            ..CreateOptions::default()
+        }),
+        BindingMethod::CreateBatch(vec![
+            CreateOptions {
+                params: Some(Value::from_json("1").unwrap()),
+                ..CreateOptions::default()
+            };
+            2
+        ]),
+        BindingMethod::Terminate {
+            id: known(),
+            undo: Undo::Steps,
+        },
+        BindingMethod::Terminate {
+            id: known(),
+            undo: Undo::Nothing,
+        },
+        restart(StepKind::WaitForEvent, 2),
+        restart(StepKind::Do, 1),
     ];
     assert_eq!(methods, expected);
 }
 
+/// The words are those of the reference engine; what it takes where it should not (reserved ids) is refused.
 #[tokio::test]
-async fn errors_and_batches_in_object_form() {
-    let body = "await ask('get', () => FLOW.get('nope'));
-        await ask('taken', () => FLOW.create({ id: 'taken' }));
-        await ask('bad id', () => FLOW.create({ id: 5 }));
-        await ask('bad retention', () => FLOW.create({ retention: { successRetention: 'soon' } }));
-        await ask('function', () => FLOW.create({ params: { f() {} } }));
-        await ask('empty', () => FLOW.createBatch([]));
-        await ask('object', async () => { const { created, errors } = await FLOW.createBatch({ instances: [{ id: 'x' }, { id: 'taken' }, { id: 'x' }] }); return [created.map(({ id }) => id), errors]; });
-        await ask('count', async () => (await FLOW.createBatch({ count: 3, params: 1 })).created.length);
-        await ask('no count', () => FLOW.createBatch({ count: 1.5 }));
-        await ask('deleteBatch', () => FLOW.deleteBatch(['a', 'a']));
-        await ask('unsupported', async () => (await FLOW.get('known')).restart({ from: { name: 'x' } }));";
-    let Some((output, _)) = ask(body).await else {
+async fn what_is_refused() {
+    let body = "const big = 'x'.repeat(600_000);
+        const cases = {
+          'get': () => FLOW.get('nope'),
+          'taken': () => FLOW.create({ id: 'taken' }),
+          'number id': () => FLOW.create({ id: 5 }),
+          'null id': () => FLOW.create({ id: null }),
+          'bad id': () => FLOW.create({ id: 'a b' }),
+          'reserved id': () => FLOW.create({ id: 'batch' }),
+          'id of the engine': () => FLOW.create({ id: `cf_${'0'.repeat(64)}` }),
+          'no options': () => FLOW.create(5),
+          'retention': () => FLOW.create({ retention: { successRetention: 'soon' } }),
+          'negative retention': () => FLOW.create({ retention: { errorRetention: -1 } }),
+          'function': () => FLOW.create({ params: { f() {} } }),
+          'batch: empty': () => FLOW.createBatch([]),
+          'batch: many': () => FLOW.createBatch(Array.from({ length: 101 }, () => ({}))),
+          'batch: bad id': () => FLOW.createBatch([{ id: 'ok' }, { id: 'a b' }]),
+          'batch: reserved id': () => FLOW.createBatch([{ id: 'terminate' }]),
+          'batch: large': () => FLOW.createBatch([{ params: big }, { params: big }]),
+          'batch: nothing': () => FLOW.createBatch(),
+          'batch: number': () => FLOW.createBatch(5),
+          'batch: {}': () => FLOW.createBatch({}),
+          'count: 0': () => FLOW.createBatch({ count: 0 }),
+          'count: undefined': () => FLOW.createBatch({ count: undefined, instances: [{}] }),
+          'count: 1.5': () => FLOW.createBatch({ count: 1.5 }),
+          'count: text': () => FLOW.createBatch({ count: '2' }),
+          'count: many': () => FLOW.createBatch({ count: 101 }),
+          'count: retention': () => FLOW.createBatch({ count: 1, retention: { successRetention: 0 } }),
+          'count: location': () => FLOW.createBatch({ count: 1, locationHint: 'moon' }),
+          'instances: empty': () => FLOW.createBatch({ instances: [] }),
+          'instances: many': () => FLOW.createBatch({ instances: Array.from({ length: 101 }, () => ({})) }),
+          'instances: number': () => FLOW.createBatch({ instances: 5 }),
+          'instances: [5]': () => FLOW.createBatch({ instances: [5] }),
+          'instances: [null]': () => FLOW.createBatch({ instances: [null] }),
+          'instances: [[]]': () => FLOW.createBatch({ instances: [[]] }),
+          'instances: location': () => FLOW.createBatch({ instances: [{}, { locationHint: 'moon' }] }),
+          'instances: retention': () => FLOW.createBatch({ instances: [{ retention: { errorRetention: 1.5 } }] }),
+          'instances: bad id': () => FLOW.createBatch({ instances: [{ id: 'ok' }, { id: 'a b' }] }),
+          'instances: reserved id': () => FLOW.createBatch({ instances: [{ id: 'terminateAll' }] }),
+          'delete: nothing': () => FLOW.deleteBatch(),
+          'delete: empty': () => FLOW.deleteBatch([]),
+          'delete: many': () => FLOW.deleteBatch(Array.from({ length: 101 }, () => 'x')),
+          'delete: number': () => FLOW.deleteBatch(['a', 5]),
+          'delete: bad id': () => FLOW.deleteBatch(['a', 'a?b']),
+        };
+        for (const [name, call] of Object.entries(cases)) await ask(name, call);
+        const it = await FLOW.get('known');
+        for (const from of [{}, { name: 'a', count: 0 }, { name: 'a', count: 1.5 }, { name: 'a', type: 'x' }, 5]) await ask(JSON.stringify(from), () => it.restart({ from }));
+        await ask('event type', () => it.sendEvent({ type: 5 }));";
+    let Some((output, host)) = ask(body).await else {
         return;
     };
     expect_test::expect![[r#"
         get: Error instance.not_found
         taken: Error WorkflowError: (instance.already_exists) Workflow instance with id "taken" already exists
+        number id: Error WorkflowError: Workflow instance has invalid id
+        null id: Error WorkflowError: Workflow instance has invalid id
         bad id: Error WorkflowError: Workflow instance has invalid id
-        bad retention: Error WorkflowError: (body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second, minute, hour, day, week, month or year
+        reserved id: Error WorkflowError: Workflow instance has invalid id
+        id of the engine: Error WorkflowError: Workflow instance has invalid id
+        no options: Error WorkflowError: (body) Provided argument is invalid
+        retention: Error WorkflowError: (body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second(s), minute(s), etc.
+        negative retention: Error WorkflowError: (body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second(s), minute(s), etc.
         function: Error WorkflowError: (body) params cannot be serialized
-        empty: Error WorkflowError: batchCreate should have at least 1 instance
-        object: [["x"],[{"index":1,"id":"taken","code":10405,"message":"workflows.api.error.instance.already_exists"},{"index":2,"id":"x","code":10415,"message":"workflows.api.error.instance.duplicate_in_batch"}]]
-        count: 3
-        no count: Error WorkflowError: (body) count must be a positive integer
-        deleteBatch: {"deleted":[],"errors":[{"id":"a","code":10400,"message":"workflows.api.error.instance.not_found"},{"id":"a","code":10400,"message":"workflows.api.error.instance.not_found"}]}
-        unsupported: Error WorkflowError: (body) restart({ from }) is not supported by this version of Cairn"#]]
+        batch: empty: Error WorkflowError: batchCreate should have at least 1 instance
+        batch: many: Error WorkflowError: batchCreate only supports 100 instances at a time
+        batch: bad id: Error WorkflowError: Workflow instance has invalid id
+        batch: reserved id: Error WorkflowError: Workflow instance has invalid id
+        batch: large: Error WorkflowError: (body) Batch size exceeds maximum allowed
+        batch: nothing: Error WorkflowError: (body) Provided argument is invalid
+        batch: number: Error WorkflowError: (body) Provided argument is invalid
+        batch: {}: Error WorkflowError: (body) Provided argument is invalid
+        count: 0: Error WorkflowError: (body) count must be a positive integer
+        count: undefined: Error WorkflowError: (body) count must be a positive integer
+        count: 1.5: Error WorkflowError: (body) count must be a positive integer
+        count: text: Error WorkflowError: (body) count must be a positive integer
+        count: many: Error WorkflowError: (body) batchCreate only supports 100 instances at a time
+        count: retention: Error WorkflowError: (body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second(s), minute(s), etc.
+        count: location: Error WorkflowError: (body) Invalid option: expected one of "wnam"|"weur"|"enam"|"eeur"|"apac"|"apac-ne"|"apac-se"|"oc"|"sam"|"afr"|"me"
+        instances: empty: Error WorkflowError: (body) Batch size exceeds maximum allowed
+        instances: many: Error WorkflowError: (body) Batch size exceeds maximum allowed
+        instances: number: Error WorkflowError: (body) Provided argument is invalid
+        instances: [5]: Error WorkflowError: (body) Invalid input: expected object, received number
+        instances: [null]: Error WorkflowError: (body) Invalid input: expected object, received null
+        instances: [[]]: Error WorkflowError: (body) Invalid input: expected object, received array
+        instances: location: Error WorkflowError: (body) Invalid option: expected one of "wnam"|"weur"|"enam"|"eeur"|"apac"|"apac-ne"|"apac-se"|"oc"|"sam"|"afr"|"me"
+        instances: retention: Error WorkflowError: (body) Duration must be a number or a string in format '{{number}} {{unit}}' where unit is second(s), minute(s), etc.
+        instances: bad id: Error WorkflowError: (instance.invalid_id) Instance ID is invalid
+        instances: reserved id: Error WorkflowError: (instance.invalid_id) Instance ID is invalid
+        delete: nothing: Error WorkflowError: (body) Provided argument is invalid
+        delete: empty: Error WorkflowError: (body) batchDeleteInstances should have at least 1 instance
+        delete: many: Error WorkflowError: (body) batchDeleteInstances only supports 100 instances at a time
+        delete: number: Error WorkflowError: (instance.invalid_id) Instance ID is invalid
+        delete: bad id: Error WorkflowError: (instance.invalid_id) Instance ID is invalid
+        {}: Error WorkflowError: (instance.cannot_restart) Step "undefined" not found in execution history
+        {"name":"a","count":0}: Error WorkflowError: (instance.cannot_restart) Step "a" not found in execution history
+        {"name":"a","count":1.5}: Error WorkflowError: (instance.cannot_restart) Step "a" not found in execution history
+        {"name":"a","type":"x"}: Error WorkflowError: (instance.cannot_restart) Step "a" not found in execution history
+        5: Error WorkflowError: (instance.cannot_restart) Step "undefined" not found in execution history
+        event type: Error WorkflowError: (workflow.invalid_event_type) The event type must be a string"#]]
     .assert_eq(&output);
+    // What cairn was asked at all: nothing was created.
+    let calls = host.0.lock().unwrap();
+    let creates: Vec<&BindingMethod> = calls
+        .iter()
+        .map(|call| &call.method)
+        .filter(|method| matches!(method, BindingMethod::Create(_) | BindingMethod::CreateBatch(_)))
+        .collect();
+    assert_eq!(creates.len(), 1, "{creates:?}");
+}
+
+#[tokio::test]
+async fn batches_tell_of_each_instance() {
+    let body = "const ids = (list) => list.map(({ id }) => id);
+        await ask('object', async () => { const { created, errors } = await FLOW.createBatch({ instances: [{ id: 'x' }, { id: 'taken' }, { id: 'x' }, { id: 'y', locationHint: 'oc' }] }); return [ids(created), errors]; });
+        await ask('array', async () => ids(await FLOW.createBatch([{ id: 'x' }, { id: 'taken' }])));
+        await ask('delete', () => FLOW.deleteBatch(['a', '*/30 * * * *-1786001400000', 'a']));";
+    let Some((output, _)) = ask(body).await else {
+        return;
+    };
+    expect_test::expect![[r#"
+        object: [["x","y"],[{"index":1,"id":"taken","code":10405,"message":"workflows.api.error.instance.already_exists"},{"index":2,"id":"x","code":10415,"message":"workflows.api.error.instance.duplicate_in_batch"}]]
+        array: ["x"]
+        delete: {"deleted":[],"errors":[{"id":"a","code":10400,"message":"workflows.api.error.instance.not_found"},{"id":"*/30 * * * *-1786001400000","code":10400,"message":"workflows.api.error.instance.not_found"},{"id":"a","code":10400,"message":"workflows.api.error.instance.not_found"}]}"#]]
+    .assert_eq(&output);
+}
+
+#[tokio::test]
+async fn the_status_tells_of_a_rollback() {
+    let body = "for (const id of ['known', 'rolling', 'rolled', 'stuck']) await ask(id, async () => (await FLOW.get(id)).status().then(({ output, error, ...rest }) => rest));";
+    let Some((output, _)) = ask(body).await else {
+        return;
+    };
+    expect_test::expect![[r#"
+        known: {"status":"errored"}
+        rolling: {"status":"errored","rollback":null}
+        rolled: {"status":"errored","rollback":{"error":null,"outcome":"complete"}}
+        stuck: {"status":"errored","rollback":{"error":{"message":"no","name":"Error"},"outcome":"failed"}}"#]]
+    .assert_eq(&output);
+}
+
+/// Workflows that are declared, or bound in their own script, are found by their class.
+#[tokio::test]
+async fn exports_are_bindings() {
+    let mut spec = spec(&flow(&format!(
+        "{ASK}
+        await ask('name', () => this.ctx.exports.Flow.constructor.name);
+        await ask('create', async () => (await this.ctx.exports.Flow.create({{ id: 'a' }})).id);
+        await ask('unknown', () => this.ctx.exports.Other);
+        return lines.join('\\n');"
+    )));
+    spec.compatibility_date = "2026-11-01".into();
+    spec.exports.push(WorkflowExport {
+        class_name: "Flow".into(),
+        workflow_name: "mine".into(),
+    });
+    let Some(mut world) = World::with_spec(spec, |_| {}) else {
+        return;
+    };
+    let host = Arc::new(Host::default());
+    world.runtime.set_bindings(host.clone());
+    let run = world.start("{}");
+    let output: String = serde_json::from_str(&world.output(run).await).unwrap();
+    assert_eq!(
+        output,
+        "name: \"WorkflowImpl\"\ncreate: \"a\"\nunknown: undefined"
+    );
+    let calls = host.0.lock().unwrap();
+    assert_eq!(
+        (calls[0].account.as_str(), calls[0].workflow.as_str()),
+        ("acc", "mine")
+    );
 }
 
 /// User code has the binding, and not what stands behind it.

@@ -4,10 +4,10 @@ use super::words;
 use crate::answer::{Answer, bad, done, engine};
 use crate::app::Call;
 use cairn_api::{
-    ApiError, Attempt, Failure, Firing, InstanceDetails, InstanceStatus, Retries, RetryDelay, Step, StepConfig,
+    ApiError, Attempt, Failure, Firing, InstanceDetails, InstanceStatus, Retries, RetryDelay, Rollback, RollbackOutcome, Step, StepConfig,
     StepOutput, TriggerInfo, TriggerSource,
 };
-use cairn_engine::{Preview, Seq, StepDetail, StepKind, StepView};
+use cairn_engine::{AttemptView, Preview, RolledBackStep, Seq, StepDetail, StepKind, StepView};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -36,6 +36,18 @@ pub(super) async fn one(call: &Call, (account, workflow): (&str, &str), id: &str
         .into_iter()
         .map(|step| shown(step, &found.previews))
         .collect();
+    let rollback = view.rollback.unwrap_or_default();
+    steps.extend(rollback.steps.into_iter().map(shown_rollback));
+    let rollback = rollback.outcome.map(|outcome| match outcome {
+        Ok(()) => Rollback {
+            outcome: RollbackOutcome::Complete,
+            error: None,
+        },
+        Err(error) => Rollback {
+            outcome: RollbackOutcome::Failed,
+            error: Some(words::error(error)),
+        },
+    });
     if view.terminated_at.is_some() {
         steps.push(Step::Termination {
             trigger: TriggerInfo {
@@ -61,7 +73,7 @@ pub(super) async fn one(call: &Call, (account, workflow): (&str, &str), id: &str
         success: status.is_final().then_some(status == InstanceStatus::Complete),
         error: view.error.map(words::error),
         output: found.output,
-        rollback: None,
+        rollback,
         step_count,
         schedule: found.firing.map(|firing| Firing {
             cron: firing.cron,
@@ -91,15 +103,7 @@ fn shown(step: StepView, previews: &BTreeMap<Seq, Preview>) -> Step {
             success,
             output,
             config: shown_config(&config),
-            attempts: attempts
-                .into_iter()
-                .map(|attempt| Attempt {
-                    start: words::time(attempt.started_at),
-                    end: attempt.ended_at.map(words::time),
-                    success: attempt.ended_at.map(|_| attempt.error.is_none()),
-                    error: attempt.error.map(words::error),
-                })
-                .collect(),
+            attempts: attempts.into_iter().map(shown_attempt).collect(),
         },
         StepDetail::Sleep { until } => Step::Sleep {
             name,
@@ -119,6 +123,27 @@ fn shown(step: StepView, previews: &BTreeMap<Seq, Preview>) -> Step {
             output,
             event_type: Some(event_type),
         },
+    }
+}
+
+fn shown_attempt(attempt: AttemptView) -> Attempt {
+    Attempt {
+        start: words::time(attempt.started_at),
+        end: attempt.ended_at.map(words::time),
+        success: attempt.ended_at.map(|_| attempt.error.is_none()),
+        error: attempt.error.map(words::error),
+    }
+}
+
+fn shown_rollback(step: RolledBackStep) -> Step {
+    Step::Rollback {
+        name: step.key.to_string(),
+        start: words::time(step.started_at),
+        end: step.ended_at.map(words::time),
+        success: step.ended_at.map(|_| step.error.is_none()),
+        output: None,
+        config: shown_config(&step.config),
+        attempts: step.attempts.into_iter().map(shown_attempt).collect(),
     }
 }
 
@@ -200,7 +225,7 @@ pub(super) async fn step(call: &Call, (account, workflow): (&str, &str), id: &st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cairn_engine::{AttemptView, ErrorInfo, StepKey, Timestamp};
+    use cairn_engine::{ErrorInfo, StepKey, Timestamp};
     use serde_json::{Value as Json, json};
 
     fn step(kind: StepKind, detail: StepDetail, ended: Option<i64>) -> StepView {

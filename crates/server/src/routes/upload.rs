@@ -85,18 +85,6 @@ async fn keep(
         .upload_script(account, script, upload)
         .await
         .map_err(engine)?;
-    // The version is kept but not deployed: it changes nothing.
-    for (name, put) in &puts {
-        if !uploaded.workflow_classes.contains(&put.class_name) {
-            return Err(Failure::new(
-                ApiError::ScriptInvalid,
-                format!(
-                    "exports.{0} declares the workflow \"{name}\", but the script exports no class {0} that extends WorkflowEntrypoint",
-                    put.class_name
-                ),
-            ));
-        }
-    }
     Ok((uploaded, puts))
 }
 

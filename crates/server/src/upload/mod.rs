@@ -72,6 +72,10 @@ pub(crate) fn plan(form: Form, earlier: Option<ScriptMetadata>) -> Result<Plan, 
         main_module,
         modules,
         bindings,
+        workflow_exports: workflows
+            .iter()
+            .map(|(class, export)| (class.clone(), export.name.clone()))
+            .collect(),
         secrets: if keeps_secrets {
             EarlierSecrets::Keep
         } else {

@@ -38,6 +38,7 @@ fn deployed(bindings: Vec<ScriptBinding>) -> ScriptMetadata {
         main_module: "index.js".into(),
         modules: vec![("index.js".into(), StoredKind::EsModule)],
         bindings,
+        workflow_exports: Vec::new(),
         compatibility_date: "2026-08-01".into(),
         compatibility_flags: Vec::new(),
         workflow_classes: Vec::new(),
