@@ -16,7 +16,39 @@ import {
 
 // DOM exceptions keep their class as well.
 const domNames = create(null);
-for (const name of ['DataCloneError', 'AbortError', 'TimeoutError', 'OperationError', 'NotSupportedError']) {
+for (const name of [
+  'AbortError',
+  'ConstraintError',
+  'DataCloneError',
+  'DataError',
+  'EncodingError',
+  'HierarchyRequestError',
+  'InUseAttributeError',
+  'IndexSizeError',
+  'InvalidAccessError',
+  'InvalidCharacterError',
+  'InvalidModificationError',
+  'InvalidNodeTypeError',
+  'InvalidStateError',
+  'NamespaceError',
+  'NetworkError',
+  'NoModificationAllowedError',
+  'NotAllowedError',
+  'NotFoundError',
+  'NotReadableError',
+  'NotSupportedError',
+  'OperationError',
+  'QuotaExceededError',
+  'ReadOnlyError',
+  'SecurityError',
+  'TimeoutError',
+  'TransactionInactiveError',
+  'TypeMismatchError',
+  'URLMismatchError',
+  'UnknownError',
+  'VersionError',
+  'WrongDocumentError',
+]) {
   domNames[name] = 1;
 }
 
@@ -40,11 +72,25 @@ const property = (error, name) => {
   }
 };
 
+// What is thrown and is no error: an object by its class, anything else as text.
+function thing(thrown) {
+  if (typeof thrown !== 'object' || thrown === null) return text(thrown);
+  try {
+    return `#<${text(thrown.constructor.name)}>`;
+  } catch {
+    return '#<Object>';
+  }
+}
+
+// How the message of a NonRetryableError begins that came through another step.
+const FINAL = 'NonRetryableError: ';
+
 // `[name, message]` of anything thrown.
 export function describe(error) {
-  if (!(error instanceof ErrorRef)) return ['Error', cut(text(error))];
+  if (!(error instanceof ErrorRef)) return ['Error', cut(thing(error))];
   const name = property(error, 'name');
   const message = property(error, 'message');
+  if (name === 'Error' && startsWith(message, FINAL)) return ['NonRetryableError', text(slice(message, FINAL.length))];
   if (builtInErrors[name] !== undefined || name === 'NonRetryableError') return [name, message];
   if (error instanceof DOMExceptionRef && domNames[name] === 1) return [name, message];
   return ['Error', name === '' ? message : message === '' ? name : `${name}: ${message}`];
@@ -54,8 +100,10 @@ export function describe(error) {
 export function revive([name, message], call) {
   let error;
   if (domNames[name] === 1) error = new DOMExceptionRef(message, name);
-  else if (name === 'AggregateError') error = new builtInErrors.AggregateError([], message);
-  else if (builtInErrors[name] !== undefined) error = new builtInErrors[name](message);
+  else if (name === 'AggregateError') {
+    error = new builtInErrors.AggregateError([], message);
+    delete error.errors;
+  } else if (builtInErrors[name] !== undefined) error = new builtInErrors[name](message);
   else error = new ErrorRef(message === '' ? name : `${name}: ${message}`);
   hideStack(error);
   if (call !== undefined) thrownByCall.set(error, call);

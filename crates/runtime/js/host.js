@@ -17,6 +17,7 @@ import {
   WebSocketPairRef,
 } from './primordials.js';
 import { isWorkflow, Run } from './run.js';
+import { Streams } from './stream.js';
 
 // A run goes on some microtasks after its step has settled: a frame waits for that many without a new message, so
 // that what all runs do in one turn travels together.
@@ -26,6 +27,7 @@ const LARGEST_FRAME = 4 * 1024 * 1024;
 
 class Connection {
   runs = new OwnMap();
+  streams = new Streams();
   #out = '';
   #fresh = false;
   #hops = 0;
@@ -95,6 +97,10 @@ class Connection {
       this.#learn(started, message[5], message[6]);
       return;
     }
+    if (kind === 'credit') {
+      this.streams.credit(id);
+      return;
+    }
     const run = this.runs.get(id);
     if (run === undefined) return;
     switch (kind) {
@@ -109,6 +115,9 @@ class Connection {
         break;
       case 'stop':
         run.end();
+        break;
+      case 'piece':
+        this.streams.answer(message);
         break;
       case 'rollback':
         run.undo(message);

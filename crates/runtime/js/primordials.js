@@ -90,12 +90,15 @@ export const viewName = getter(TypedArray.prototype, Symbol.toStringTag);
 export const viewBuffer = getter(TypedArray.prototype, 'buffer');
 export const viewOffset = getter(TypedArray.prototype, 'byteOffset');
 export const viewLength = getter(TypedArray.prototype, 'length');
+export const viewBytes = getter(TypedArray.prototype, 'byteLength');
+export const setBytes = uncurry(TypedArray.prototype.set);
 export const dataViewBuffer = getter(DataView.prototype, 'buffer');
 export const dataViewOffset = getter(DataView.prototype, 'byteOffset');
 export const dataViewLength = getter(DataView.prototype, 'byteLength');
 
 const toBase64Of = uncurry(Uint8Array.prototype.toBase64);
 export const toBase64 = (buffer) => toBase64Of(new views.Uint8Array(buffer));
+export const bytesToBase64 = (bytes) => toBase64Of(bytes);
 const fromBase64Of = Uint8Array.fromBase64;
 export const fromBase64 = (text) => viewBuffer(apply(fromBase64Of, views.Uint8Array, [text]));
 
@@ -122,6 +125,10 @@ export const queueMicrotask = globalThis.queueMicrotask.bind(globalThis);
 export const setTimeout = globalThis.setTimeout.bind(globalThis);
 export const clearTimeout = globalThis.clearTimeout.bind(globalThis);
 export const addGlobalListener = globalThis.addEventListener.bind(globalThis);
+export const isLocked = getter(ReadableStream.prototype, 'locked');
+export const getReader = uncurry(ReadableStream.prototype.getReader);
+export const readerRead = uncurry(ReadableStreamDefaultReader.prototype.read);
+export const readerCancel = uncurry(ReadableStreamDefaultReader.prototype.cancel);
 export const socketSend = uncurry(WebSocket.prototype.send);
 export const socketAccept = uncurry(WebSocket.prototype.accept);
 export const socketClose = uncurry(WebSocket.prototype.close);

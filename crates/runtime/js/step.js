@@ -19,6 +19,7 @@ import {
 } from './primordials.js';
 import { current, enter } from './scope.js';
 import { readRollback, Undo } from './undo.js';
+import { InvalidStream, isStream } from './stream.js';
 import { decode, encode, Unserialisable } from './value.js';
 
 const LONGEST_NAME = 256;
@@ -44,6 +45,8 @@ class Call {
   body = null;
   // Its rollback handler, if it has one.
   undo = null;
+  // The reading of a stream that the callback has returned.
+  reading = null;
   settled = false;
 
   constructor(run, kind, name) {
@@ -87,6 +90,7 @@ class Call {
   // `message[at]` is the first element of the outcome.
   settle(how, message, at) {
     this.settled = true;
+    this.halt();
     this.run.open.delete(this.id);
     try {
       this.resolveAs(how, message, at);
@@ -104,7 +108,7 @@ class Call {
         break;
       case 'value':
         if (this.undo !== null) this.keepForUndo(message[at], stringify(message[at + 1]));
-        this.resolve(decode(message[at], message[at + 1]));
+        this.resolve(this.restore(message[at], message[at + 1]));
         break;
       case 'slept':
         this.resolve(undefined);
@@ -128,6 +132,16 @@ class Call {
     }
   }
 
+  // A stored result. A stream is a fresh one each time.
+  restore(form, body) {
+    return form === 's' ? this.run.streams.open(this.run, `${this.name}-${this.count}`, body) : decode(form, body);
+  }
+
+  // Nobody waits for the stream that an attempt has returned: this one, or any.
+  halt(attempt) {
+    if (this.reading !== null && (attempt === undefined || this.reading.attempt === attempt)) this.reading.stop();
+  }
+
   keepForUndo(form, body) {
     if (this.undo !== null) this.undo.keep(form, () => parse(body));
   }
@@ -143,18 +157,22 @@ class Call {
 
   // Executes the callback and reports what came of it.
   async execute(attempt) {
+    this.halt();
     this.attempt = attempt;
     this.body = null;
     let thrown;
     try {
       const value = await enter(this, this.callback, this.context(attempt));
-      this.report(attempt, value);
+      if (!isStream(value)) this.report(attempt, value);
+      else if (this.isLive() && attempt === this.attempt) {
+        await enter(this, () => this.run.streams.send(this, attempt, value));
+      }
       return;
     } catch (error) {
       thrown = error;
     }
-    if (thrown instanceof Unserialisable && this.isLive() && attempt === this.attempt) {
-      this.run.die(this.unserialisable(thrown), this);
+    if (thrown instanceof Unserialisable || thrown instanceof InvalidStream) {
+      if (this.isLive() && attempt === this.attempt) this.run.die(this.unserialisable(thrown), this);
       return;
     }
     const error = describe(thrown);
@@ -190,16 +208,10 @@ class Call {
   }
 
   unserialisable({ reason }) {
-    if (reason === 'stream') {
-      return (
-        `The execution of the Workflow instance was terminated, as the step "${this.name}" returned a ReadableStream, ` +
-        'which this version of Cairn cannot store. Return its content, such as a string or an ArrayBuffer, instead.'
-      );
-    }
-    return (
-      `The execution of the Workflow instance was terminated, as the step "${this.name}" ` +
-      'returned a value which is not serialisable'
-    );
+    const start = `The execution of the Workflow instance was terminated, as the step "${this.name}" returned`;
+    return reason === undefined
+      ? `${start} a value which is not serialisable`
+      : `${start} an invalid ReadableStream output. ${reason}`;
   }
 }
 

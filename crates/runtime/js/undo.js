@@ -5,7 +5,6 @@ import { askDelay } from './delay.js';
 import { describe, fatal, revive } from './errors.js';
 import { quote, stringify, text } from './primordials.js';
 import { enter } from './scope.js';
-import { decode } from './value.js';
 
 // `undefined` when the options hold no handler.
 export function readRollback(name, options) {
@@ -45,8 +44,8 @@ export class Undo {
     const ctx = () => this.call.context(this.call.attempt || 1);
     let thrown;
     try {
-      const output = this.form === null ? undefined : decode(this.form, this.body());
-      await enter(this, this.callback, { ctx: ctx(), error: revive(error), output, stepName: `${name}-${count}` });
+      const output = this.form === null ? undefined : this.call.restore(this.form, this.body());
+      await enter(this, this.callback, { ctx: ctx(), error: errorOf(error), output, stepName: `${name}-${count}` });
       answer('"ok"');
       return;
     } catch (reason) {
@@ -56,6 +55,9 @@ export class Undo {
     answer(`"threw",${stringify(thrown)},${delay}`);
   }
 }
+
+// What the instance is rolled back for. The error of a termination has not been thrown across a boundary: its name is not in its message.
+const errorOf = ([name, message]) => revive([name === 'Terminated' ? 'Error' : name, message]);
 
 export const missing = (run, [, , step, , , attempt]) =>
   run.post(`["undone",${run.id},${step},${attempt},${quote('missing')}]`);

@@ -59,11 +59,7 @@ import {
 } from './primordials.js';
 
 // A value that ends the instance: in production it becomes a stub instead of failing.
-export class Unserialisable {
-  constructor(reason) {
-    this.reason = reason;
-  }
-}
+export class Unserialisable {}
 
 const cloneError = (message) => new DOMExceptionRef(message, 'DataCloneError');
 const unsupported = (type) =>
@@ -120,7 +116,7 @@ function isJsonObject(value, seen, depth) {
     }
     return true;
   }
-  if (prototype !== ObjectPrototype && prototype !== null) return false;
+  if (prototype !== ObjectPrototype) return false;
   for (let i = 0; i < names.length; i++) {
     if (names[i] === '__proto__' || !isJsonValue(value[names[i]], seen, depth + 1)) return false;
   }
@@ -189,7 +185,8 @@ class Encoder {
     if (typeof value === 'function') throw new Unserialisable();
     if (isArray(value)) return this.array(value);
     const prototype = getPrototypeOf(value);
-    if (prototype === ObjectPrototype || prototype === null) return `["o"${this.properties(value, keys(value))}]`;
+    if (prototype === null) throw unsupported('Object');
+    if (prototype === ObjectPrototype) return `["o"${this.properties(value, keys(value))}]`;
     return this.builtIn(value) ?? this.refuse(value);
   }
 
@@ -260,12 +257,16 @@ class Encoder {
   }
 
   refuse(value) {
-    if (value instanceof ReadableStreamRef) throw new Unserialisable('stream');
+    if (value instanceof ReadableStreamRef) throw new Unserialisable();
     if (value instanceof ResponseRef || value instanceof RequestRef) throw new Unserialisable();
     if (value instanceof HeadersRef || value instanceof WritableStreamRef) throw new Unserialisable();
-    throw unsupported(typeName(value));
+    const name = typeName(value);
+    throw OPAQUE[name] === 1 ? cloneError(`#<${name}> could not be cloned.`) : unsupported(name);
   }
 }
+
+// What the language itself cannot clone; it is refused in other words than what belongs to the platform.
+const OPAQUE = { __proto__: null, Promise: 1, WeakMap: 1, WeakSet: 1, WeakRef: 1 };
 
 function typeName(value) {
   const { constructor } = value;

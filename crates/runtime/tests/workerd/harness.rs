@@ -6,9 +6,9 @@ use cairn_core::{CallId, CallRequest, Callback, StepCall, Timestamp};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_runtime::{
     Binding, Command, Firing, KnownStep, Module, ModuleKind, Outcome, Report, ReportKind, RunId, Runtime as _,
-    StartRun, Value, WorkerError, WorkerId, WorkerSource, WorkerSpec,
+    StartRun, StoredStream, Value, WorkerError, WorkerId, WorkerSource, WorkerSpec,
 };
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -69,6 +69,10 @@ pub(crate) struct World {
     queue: VecDeque<Report>,
     last_run: u64,
     pub(crate) step_limit: u32,
+    /// Pieces of the streams that callbacks have returned, by call.
+    pub(crate) streams: HashMap<u32, Vec<Bytes>>,
+    /// What the next runs are for.
+    pub(crate) purpose: cairn_core::Purpose,
     /// What the next runs come from.
     pub(crate) firing: Option<Firing>,
     run_dir: TempDir,
@@ -94,6 +98,7 @@ pub(crate) fn spec(code: &str) -> WorkerSpec {
             name: "GREETING".into(),
             text: "hello \"\\\n\u{1F600}".into(),
         }],
+        exports: Vec::new(),
         compatibility_date: "2026-10-01".into(),
         compatibility_flags: vec![],
     }
@@ -134,6 +139,8 @@ impl World {
             queue: VecDeque::new(),
             last_run: 0,
             step_limit: 10_000,
+            streams: HashMap::new(),
+            purpose: cairn_core::Purpose::Progress,
             firing: None,
             run_dir,
         })
@@ -151,7 +158,8 @@ impl World {
         self.last_run += 1;
         let run = RunId(self.last_run);
         self.perform([Command::Start(Box::new(StartRun {
-            purpose: cairn_core::Purpose::Progress,
+            purpose: self.purpose,
+            first_attempts: cairn_runtime::FirstAttempts::AtOnce,
             run,
             worker: self.worker.clone(),
             class_name: "Flow".into(),
@@ -222,6 +230,28 @@ impl World {
                     _ => self.settle(run, call.call, Outcome::Slept),
                 },
                 ReportKind::AttemptSucceeded { call, .. } => self.settle(run, call, Outcome::Stored),
+                ReportKind::Chunk {
+                    call, index, bytes, ..
+                } => {
+                    let pieces = self.streams.entry(call.0).or_default();
+                    assert_eq!(pieces.len(), index as usize);
+                    pieces.push(bytes);
+                    self.perform([Command::Kept { run, chunks: 1 }]);
+                }
+                ReportKind::Streamed {
+                    call, chunks, bytes, ..
+                } => {
+                    let pieces = self.streams.entry(call.0).or_default();
+                    assert_eq!(pieces.len(), chunks as usize);
+                    assert_eq!(pieces.iter().map(|piece| piece.len() as u64).sum::<u64>(), bytes);
+                    let stream = StoredStream::new(u64::from(call.0), (chunks, bytes), b"");
+                    self.settle(run, call, Outcome::Value(Value::stream(&stream)));
+                }
+                ReportKind::Pull { pull, stream, index } => {
+                    let pieces = self.streams.get(&u32::try_from(stream).unwrap());
+                    let bytes = pieces.and_then(|pieces| pieces.get(index as usize)).cloned();
+                    self.perform([Command::Piece { run, pull, bytes }]);
+                }
                 ReportKind::AttemptFailed(failed) => {
                     self.settle(run, failed.call, Outcome::Failed(failed.error));
                 }

@@ -15,6 +15,7 @@ mod bindings;
 mod harness;
 mod logs;
 mod processes;
+mod rollbacks;
 mod runs;
 mod streams;
 mod subscriptions;
