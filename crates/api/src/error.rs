@@ -55,6 +55,8 @@ pub enum ApiError {
     DuplicateInBatch,
     /// The inbox of the instance is full. The number is Cairn's own.
     InboxFull,
+    /// Too many instances were created or restarted in the last second. The number is Cairn's own.
+    CreationRate,
     /// The instance has no room for more values. The number is Cairn's own.
     StorageLimit,
     /// A test asks for what cannot be, such as a second session of a workflow. The number is Cairn's own.
@@ -65,7 +67,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
@@ -91,6 +93,7 @@ impl ApiError {
         Self::InstanceExists,
         Self::DuplicateInBatch,
         Self::InboxFull,
+        Self::CreationRate,
         Self::StorageLimit,
         Self::TestConflict,
         Self::NotSupported,
@@ -133,6 +136,7 @@ impl ApiError {
                 Some("workflows.api.error.instance.duplicate_in_batch"),
             ),
             Self::InboxFull => (10492, 429, Some("workflows.api.error.instance.inbox_full")),
+            Self::CreationRate => (10497, 429, Some("workflows.api.error.instance.creation_rate")),
             Self::StorageLimit => (10493, 400, Some("workflows.api.error.instance.storage_limit")),
             Self::TestConflict => (10498, 409, Some("workflows.api.error.test.conflict")),
             Self::NotSupported => (10494, 501, Some("workflows.api.error.not_supported")),

@@ -213,6 +213,7 @@ fn binding_error(error: &EngineError) -> BindingError {
             format!("(workflow.not_found) {error}")
         }
         EngineError::InboxFull { .. } => format!("(instance.inbox_full) {error}"),
+        EngineError::TooManyCreations { .. } => format!("(workflow.creation_rate_limited) {error}"),
         EngineError::InvalidName { .. }
         | EngineError::TooLarge { .. }
         | EngineError::InvalidInput(_)

@@ -2,12 +2,13 @@
 
 use crate::instances::corrupt;
 use crate::schedules::firing_of;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, Shared};
 use bytes::Bytes;
 use cairn_core::{Entry, ErrorInfo, InstanceView, RollbackView, Seq, StepKey, StepKind};
-use cairn_runtime::{Firing, Value};
-use cairn_store::{InstanceNo, InstanceRow, JournalEntry, Payload, StoreError, WorkflowRow};
+use cairn_runtime::{Firing, StoredStream, Value};
+use cairn_store::{InstanceNo, InstanceRow, JournalEntry, Payload, StoreError, StreamNo, WorkflowRow};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The beginning of a value as JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,14 +39,56 @@ pub struct InstanceDetails {
 }
 
 /// The output of one step, in full.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct StepOutput {
     /// The step.
     pub step: cairn_core::StepView,
-    /// Its output as JSON text; none while it has none, or when it is undefined.
+    /// Its output as JSON text, of a stream its preview; none while it has none, or when it is undefined.
     pub output: Option<String>,
+    /// Its output, where it is a stream.
+    pub stream: Option<StepStream>,
     /// The error of the attempt asked for, of the step, or of its last attempt.
     pub error: Option<ErrorInfo>,
+}
+
+/// A stream that a step has returned, read from its beginning.
+pub struct StepStream {
+    shared: Arc<Shared>,
+    instance: InstanceNo,
+    stream: StoredStream,
+    next: u32,
+}
+
+impl std::fmt::Debug for StepStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StepStream")
+            .field("bytes", &self.stream.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StepStream {
+    /// Its length.
+    pub fn bytes(&self) -> u64 {
+        self.stream.bytes
+    }
+
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] where it cannot be read, or is gone with its instance.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, EngineError> {
+        if self.next == self.stream.chunks {
+            return Ok(None);
+        }
+        let stream = StreamNo(self.stream.number);
+        let piece = self.shared.store.stream_chunk(self.instance, stream, self.next);
+        let piece = piece
+            .await?
+            .ok_or_else(|| corrupt("stream", format_args!("piece {} is missing", self.next)))?;
+        self.next += 1;
+        Ok(Some(piece))
+    }
 }
 
 /// What has come of an instance.
@@ -83,9 +126,18 @@ impl Engine {
         let mut previews = BTreeMap::new();
         for step in &view.steps {
             let Some(seq) = step.output() else { continue };
-            if let Some(text) = payloads.text(Some(seq)).await? {
-                previews.insert(seq, cut(text, preview_chars));
-            }
+            let value = payloads.value(Some(seq)).await?;
+            let Some(value) = value.filter(|value| !value.is_undefined()) else {
+                continue;
+            };
+            let preview = match value.as_stream() {
+                Some(stream) => Preview {
+                    text: stream.preview,
+                    is_cut: false,
+                },
+                None => cut(value.to_json_text(), preview_chars),
+            };
+            previews.insert(seq, preview);
         }
         Ok(InstanceDetails {
             firing: firing_of(&row),
@@ -148,12 +200,24 @@ impl Engine {
             instance: row.no,
             journal: &journal,
         };
-        let output = if error.is_none() {
-            payloads.text(step.output()).await?
+        let value = if error.is_none() {
+            payloads.value(step.output()).await?
         } else {
             None
         };
-        Ok(StepOutput { step, output, error })
+        let value = value.filter(|value| !value.is_undefined());
+        let stream = value.as_ref().and_then(Value::as_stream);
+        Ok(StepOutput {
+            step,
+            output: value.map(|value| value.to_json_text()),
+            stream: stream.map(|stream| StepStream {
+                shared: Arc::clone(&self.shared),
+                instance: row.no,
+                stream,
+                next: 0,
+            }),
+            error,
+        })
     }
 }
 

@@ -76,6 +76,20 @@ pub enum EngineError {
         /// The limit.
         limit: usize,
     },
+    /// Too many instances were created in the last second.
+    #[error(
+        "{whose} creates at most {limit} instances a second (setting {setting}); try again in {retry_after_seconds} s"
+    )]
+    TooManyCreations {
+        /// Whose limit it is.
+        whose: &'static str,
+        /// The limit.
+        limit: u32,
+        /// Where to change it.
+        setting: &'static str,
+        /// When it will go through, if nobody else is faster.
+        retry_after_seconds: u32,
+    },
     /// The command was accepted, but whether it was carried out is not known: the store failed, or it takes too long.
     #[error(
         "the command was accepted, but its outcome is not known yet; look at the instance before sending it again"

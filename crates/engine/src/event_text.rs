@@ -80,10 +80,10 @@ impl Told {
         written(&text)
     }
 
-    /// The event as JSON text without its value, and that value with the name of its field.
+    /// The event as JSON text without its value, and that value with the name of its field; of a stream, its preview.
     pub(crate) fn parts(&self, instance_id: &str) -> (String, Option<(&'static str, Value)>) {
         let value = match &self.value {
-            Some(ToldValue::Shown(value)) => Some((self.value_name().as_str(), value.clone())),
+            Some(ToldValue::Shown(value)) => Some((self.value_name().as_str(), value.clone().without_stream())),
             Some(ToldValue::Redacted) | None => None,
         };
         (written(&self.fields(instance_id)), value)

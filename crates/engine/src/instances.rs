@@ -83,6 +83,13 @@ impl Shared {
             .map(|_| self.node)
     }
 
+    /// Counts creations and restarts against the limits on how many there may be a second.
+    fn count_creations(&self, workflow: &WorkflowRow, count: usize) -> Result<(), EngineError> {
+        let place = (workflow.account.as_str(), workflow.no);
+        self.rates
+            .take(&self.settings, place, (self.clock.now(), count))
+    }
+
     pub(crate) fn unreserve(&self, count: usize) {
         self.held.fetch_sub(count, Ordering::Relaxed);
     }
@@ -92,7 +99,8 @@ impl Engine {
     /// Creates instances of a workflow. One result per element: an id that exists fails alone. What is returned is durable.
     ///
     /// # Errors
-    /// For the whole call, before anything is created: the workflow is missing, an id is invalid, parameters are too large.
+    /// For the whole call, before anything is created: the workflow is missing, an id is invalid, parameters are too large, too many
+    /// were created of late.
     pub async fn create(
         &self,
         account: &str,
@@ -111,6 +119,7 @@ impl Engine {
             .map(|create| self.new_instance(&deployed, create, (trigger, &entry)))
             .collect();
         let mut new = new?;
+        shared.count_creations(&deployed.workflow, new.len())?;
         let limits = shared.limits_of(&deployed).await?;
         let no = deployed.workflow.no;
         let begin = shared.reserve_slots(&deployed.workflow, new.len())?;
@@ -329,6 +338,7 @@ impl Engine {
             Control::Terminate(Undo::Steps) => Request::RollBack,
             Control::Restart(from) => {
                 let deployed = self.deployed(account, workflow).await?;
+                self.shared.count_creations(&deployed.workflow, 1)?;
                 Request::Restart {
                     version: deployed.workflow.version,
                     script_version: deployed.script_version,

@@ -20,6 +20,7 @@ mod instances;
 mod limits;
 mod maintenance;
 mod message;
+mod rate;
 mod schedules;
 mod script;
 mod settings;
@@ -30,7 +31,7 @@ mod testing;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
 pub use clock::{Clock, ShiftedClock, SystemClock};
-pub use details::{InstanceDetails, Preview, StepOutput};
+pub use details::{InstanceDetails, Preview, StepOutput, StepStream};
 pub use doubles::{Double, StepSelector};
 pub use error::EngineError;
 pub use follow::{Follow, Subscription, Told, ToldValue};
@@ -101,6 +102,8 @@ struct Shared {
     next_token: AtomicU64,
     /// How many instances run at once, and who waits.
     slots: slots::Slots,
+    /// How many instances were created of late.
+    rates: rate::Rates,
     /// What tests put in place of user code.
     doubles: doubles::AllDoubles,
     /// Who follows the events of instances.
@@ -146,6 +149,7 @@ impl Engine {
             waiters: Mutex::default(),
             next_token: AtomicU64::new(1),
             slots,
+            rates: rate::Rates::default(),
             doubles: doubles::AllDoubles::default(),
             followers: followers::Followers::default(),
             known_limits: Mutex::default(),

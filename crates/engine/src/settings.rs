@@ -18,6 +18,10 @@ pub struct Settings {
     pub schedules: usize,
     /// Instances of an account that run at once; those that wait do not count.
     pub concurrency_account: usize,
+    /// Instances an account may create or restart a second; 0 for any number.
+    pub creations_per_second_account: u32,
+    /// Instances of one workflow that may be created or restarted a second; 0 for any number.
+    pub creations_per_second_workflow: u32,
     /// How long finished instances are kept by default, milliseconds.
     pub retention_millis: u64,
     /// How long this node may be silent before others may take its instances, milliseconds.
@@ -33,6 +37,8 @@ impl Default for Settings {
             instances_in_memory: 10_000,
             schedules: 100,
             concurrency_account: 50_000,
+            creations_per_second_account: 0,
+            creations_per_second_workflow: 0,
             retention_millis: 7 * 86_400_000,
             lease_millis: 30_000,
         }

@@ -78,6 +78,7 @@ pub(crate) fn engine(error: EngineError) -> Failure {
         EngineError::Rejected(rejected) => rejected_kind(rejected),
         EngineError::TestConflict(_) => ApiError::TestConflict,
         EngineError::InboxFull { .. } => ApiError::InboxFull,
+        EngineError::TooManyCreations { .. } => ApiError::CreationRate,
         EngineError::Runtime(_) | EngineError::ShuttingDown => ApiError::Unavailable,
         EngineError::OutcomeUnknown => ApiError::OutcomeUnknown,
         EngineError::Store(StoreError::Unavailable(_)) => ApiError::Unavailable,
@@ -89,7 +90,14 @@ pub(crate) fn engine(error: EngineError) -> Failure {
     ) {
         tracing::error!(error = %text, "a request failed");
     }
-    Failure::new(kind, text)
+    let mut failure = Failure::new(kind, text);
+    if let EngineError::TooManyCreations {
+        retry_after_seconds, ..
+    } = error
+    {
+        failure.retry_after_seconds = Some(retry_after_seconds);
+    }
+    failure
 }
 
 fn rejected_kind(rejected: &Rejected) -> ApiError {

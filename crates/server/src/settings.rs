@@ -53,7 +53,7 @@ const CENTURY_MILLIS: u64 = 36_500 * DAY_MILLIS;
 const VALUE_MAX: u64 = LARGEST_VALUE as u64;
 
 #[rustfmt::skip]
-const SETTINGS: [Setting; 16] = [
+const SETTINGS: [Setting; 19] = [
     Setting { name: "limits.steps", about: "`step.do` calls in one instance, where its workflow does not say", range: 1..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.steps) },
     Setting { name: "limits.retries", about: "highest `retries.limit` of a step", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.retries) },
     Setting { name: "limits.result_bytes", about: "bytes of one step result or output", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.limits.result_bytes) },
@@ -67,6 +67,9 @@ const SETTINGS: [Setting; 16] = [
     Setting { name: "limits.inbox_messages", about: "events and commands an instance may leave unread", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.inbox_messages) },
     Setting { name: "limits.instances_in_memory", about: "instances in memory at once; the others are queued", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.instances_in_memory) },
     Setting { name: "limits.schedules", about: "cron expressions of all workflows of an account", range: 0..=100_000, slot: |config| Slot::Size(&mut config.settings.schedules) },
+    Setting { name: "limits.concurrency_account", about: "instances of an account that run at once, where those that wait do not count; the others are queued", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.concurrency_account) },
+    Setting { name: "limits.creations_per_second_account", about: "instances an account may create or restart a second (Cloudflare: 300); 0 for any number", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.creations_per_second_account) },
+    Setting { name: "limits.creations_per_second_workflow", about: "the same for one workflow (Cloudflare: 100); 0 for any number", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.creations_per_second_workflow) },
     Setting { name: "limits.retention_millis", about: "how long finished instances are kept, where nothing else says, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.settings.retention_millis) },
     Setting { name: "limits.json_bytes", about: "bytes of a request body", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.json_bytes) },
     Setting { name: "limits.script_bytes", about: "bytes of an uploaded script, all modules together", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.script_bytes) },
