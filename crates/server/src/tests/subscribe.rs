@@ -151,7 +151,7 @@ async fn a_token_for_web_pages() {
         assert_eq!((refused.0, &refused.1["success"]), (401, &json!(false)), "{path}");
     }
     let missing = world.get("/workflows/w/instances/nope/subscribe/token").await;
-    assert_eq!(missing.error().0, 404);
+    assert_eq!(missing.failure().0, 404);
 }
 
 #[tokio::test]
@@ -171,18 +171,18 @@ async fn refusals_are_envelopes() {
         );
     }
     let plain = world.get("/workflows/w/instances/one/subscribe").await;
-    assert_eq!(plain.error().0, 400);
+    assert_eq!(plain.failure().0, 400);
     assert!(
         plain.explanation().contains("WebSocket"),
         "{}",
         plain.explanation()
     );
     assert_eq!(
-        world.get("/workflows/w/instances/nope/subscribe").await.error().0,
+        world.get("/workflows/w/instances/nope/subscribe").await.failure().0,
         404
     );
     let posted = world
         .call("POST", "/workflows/w/instances/one/subscribe", "")
         .await;
-    assert_eq!(posted.error().0, 405);
+    assert_eq!(posted.failure().0, 405);
 }
