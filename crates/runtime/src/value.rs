@@ -118,6 +118,15 @@ impl Value {
         }
     }
 
+    /// What it is to somebody who reads no streams: of a stream, the preview.
+    #[must_use]
+    pub fn without_stream(self) -> Self {
+        match self.as_stream() {
+            Some(_) => Self::join(b'j', &self.to_json_text()),
+            None => self,
+        }
+    }
+
     /// Whether it is `undefined`.
     pub fn is_undefined(&self) -> bool {
         self.0 == Self::undefined().0

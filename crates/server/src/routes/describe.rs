@@ -3,11 +3,13 @@
 use super::words;
 use crate::answer::{Answer, bad, done, engine};
 use crate::app::Call;
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, header};
 use cairn_api::{
     ApiError, Attempt, Failure, Firing, InstanceDetails, InstanceStatus, Retries, RetryDelay, Rollback, RollbackOutcome, Step, StepConfig,
     StepOutput, TriggerInfo, TriggerSource,
 };
-use cairn_engine::{AttemptView, Preview, RolledBackStep, Seq, StepDetail, StepKind, StepView};
+use cairn_engine::{AttemptView, EngineError, Preview, RolledBackStep, Seq, StepDetail, StepKind, StepStream, StepView};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -199,6 +201,11 @@ pub(super) async fn step(call: &Call, (account, workflow): (&str, &str), id: &st
         .step_output(account, workflow, (id, name, kind, attempt))
         .await
         .map_err(engine)?;
+    if let Some(stream) = found.stream
+        && !found.step.is_redacted()
+    {
+        return Ok(raw_stream(stream));
+    }
     let status = match (found.step.success(), &found.step.detail) {
         (Some(true), _) => InstanceStatus::Complete,
         (Some(false), _) => InstanceStatus::Errored,
@@ -220,6 +227,21 @@ pub(super) async fn step(call: &Call, (account, workflow): (&str, &str), id: &st
         output,
         event_type,
     })
+}
+
+/// A stream as it is, piece by piece: as fast as the client reads.
+fn raw_stream(stream: StepStream) -> Response<Body> {
+    let bytes = stream.bytes();
+    let pieces = futures_util::stream::try_unfold(stream, |mut stream| async {
+        let piece = stream.next().await;
+        let piece = piece.inspect_err(|error| tracing::error!(%error, "a stream broke off on its way to a client"));
+        Ok::<_, EngineError>(piece?.map(|piece| (piece, stream)))
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    response
 }
 
 #[cfg(test)]
