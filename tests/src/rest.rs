@@ -74,8 +74,13 @@ impl Rest {
 
     /// Deploys a script of one module with a workflow of the same name.
     pub async fn deploy(&self, name: &str, class: &str, source: &str) {
+        self.deploy_bound(name, class, (source, &json!([]))).await;
+    }
+
+    /// The same, with bindings.
+    pub async fn deploy_bound(&self, name: &str, class: &str, (source, bindings): (&str, &Value)) {
         let metadata =
-            json!({ "main_module": "index.js", "compatibility_date": "2026-11-01", "bindings": [] });
+            json!({ "main_module": "index.js", "compatibility_date": "2026-11-01", "bindings": bindings });
         let module = reqwest::multipart::Part::text(source.to_owned())
             .file_name("index.js")
             .mime_str("application/javascript+module")

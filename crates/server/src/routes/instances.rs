@@ -112,9 +112,6 @@ impl Asked {
 
 /// `GET …/instances`: by cursor, or by page number, newest first. A page past the end is empty.
 async fn list(call: &Call, (account, workflow): (&str, &str)) -> Answer {
-    if call.query.text("status")? == Some("rollingBack") {
-        return nothing_rolls_back(call, (account, workflow)).await;
-    }
     let asked = Asked::read(&call.query)?;
     let found = call.engine().instances(account, workflow, &asked.filter).await;
     let (workflow, found) = found.map_err(engine)?;
@@ -125,16 +122,6 @@ async fn list(call: &Call, (account, workflow): (&str, &str)) -> Answer {
         .map(|row| shown(row, &workflow.id))
         .collect();
     page(rows, info)
-}
-
-/// `rollingBack` is a status of the public schema that no instance of Cairn has yet.
-async fn nothing_rolls_back(call: &Call, (account, workflow): (&str, &str)) -> Answer {
-    let asked = call.query.offset_page(PER_PAGE)?;
-    call.engine()
-        .workflow_row(account, workflow)
-        .await
-        .map_err(engine)?;
-    page(Vec::<InstanceRow>::new(), asked.info(0, 0))
 }
 
 fn shown(row: cairn_engine::InstanceRow, workflow_id: &str) -> InstanceRow {
