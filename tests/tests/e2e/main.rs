@@ -12,3 +12,5 @@ mod dev;
 mod examples;
 mod processes;
 mod projects;
+mod saga;
+mod schedules;
