@@ -5,10 +5,10 @@
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
 use cairn_store::conformance::{
-    Held, accept, at, claim, create, held, ids, mail, message, new_instance, node, workflow,
+    Held, accept, at, claim, create, held, ids, mail, message, new_instance, new_workflow, node, workflow,
 };
 use cairn_store::sqlite::SqliteStore;
-use cairn_store::{Commit, InboxNo, InstanceFilter, NodeId, Store, StoreError, StreamNo, StreamWrite};
+use cairn_store::{Commit, InboxNo, InstanceFilter, NewWorkflow, NodeId, Store, StoreError, StreamNo, StreamWrite};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +47,12 @@ async fn everything_is_there_after_a_restart() {
     accept(&store, vec![waiting.release(Some(at(500)))]).await;
     let last = store.send(message(one.no, "m")).await.unwrap();
     store.put_setting("k", "v").await.unwrap();
+    let scheduled = NewWorkflow {
+        schedules: vec!["0 7 * * *".to_owned()],
+        ..new_workflow("scheduled", "1")
+    };
+    let scheduled = store.put_workflow(scheduled).await.unwrap().no;
+    store.schedule_done(scheduled, "0 7 * * *", at(9)).await.unwrap();
     let (journal, counts) = (
         store.journal(one.no).await.unwrap(),
         store.counts(one.workflow).await.unwrap(),
@@ -59,6 +65,7 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(store.counts(one.workflow).await.unwrap(), counts);
     assert_eq!(mail(&store, one.no).await, ["m"]);
     assert_eq!(store.setting("k").await.unwrap().as_deref(), Some("v"));
+    assert_eq!(store.schedules().await.unwrap()[0].done_until, at(9));
     let node = node(&store).await;
     assert!(node > waiting.node, "a node id is not used twice");
     let outcome = store
