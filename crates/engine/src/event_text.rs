@@ -83,8 +83,10 @@ impl Told {
     /// The event as JSON text without its value, and that value with the name of its field; of a stream, its preview.
     pub(crate) fn parts(&self, instance_id: &str) -> (String, Option<(&'static str, Value)>) {
         let value = match &self.value {
-            Some(ToldValue::Shown(value)) => Some((self.value_name().as_str(), value.clone().without_stream())),
-            Some(ToldValue::Redacted) | None => None,
+            Some(ToldValue::Shown(value)) => {
+                Some((self.value_name().as_str(), value.clone().without_stream()))
+            }
+            Some(ToldValue::Stream { .. } | ToldValue::Redacted) | None => None,
         };
         (written(&self.fields(instance_id)), value)
     }
@@ -130,11 +132,22 @@ impl Told {
                 retry_delay_ms: *retry_delay_millis,
                 ..text
             },
-            EventKind::StepCompleted { .. } if self.value == Some(ToldValue::Redacted) => Text {
-                output: serde_json::value::to_raw_value(REDACTED).ok(),
+            EventKind::StepCompleted { .. } => Text {
+                output: self.text_shown(),
                 ..text
             },
             _ => text,
+        }
+    }
+}
+
+impl Told {
+    /// What is shown in place of a value.
+    fn text_shown(&self) -> Option<Box<RawValue>> {
+        match &self.value {
+            Some(ToldValue::Stream { preview }) => serde_json::value::to_raw_value(preview).ok(),
+            Some(ToldValue::Redacted) => serde_json::value::to_raw_value(REDACTED).ok(),
+            Some(ToldValue::Shown(_)) | None => None,
         }
     }
 }

@@ -42,6 +42,11 @@ pub struct Told {
 pub enum ToldValue {
     /// The value.
     Shown(Value),
+    /// The beginning of a stream, as far as it is shown.
+    Stream {
+        /// The text.
+        preview: String,
+    },
     /// User code said that it is sensitive.
     Redacted,
 }
@@ -200,8 +205,12 @@ impl Subscription {
             }
         };
         let value = Value::from_stored(bytes).map_err(|error| corrupt("value", error))?;
-        Ok(Some(value)
-            .filter(|value| !value.is_undefined())
-            .map(ToldValue::Shown))
+        Ok(match value.as_stream() {
+            Some(stream) => Some(ToldValue::Stream {
+                preview: stream.preview,
+            }),
+            None if value.is_undefined() => None,
+            None => Some(ToldValue::Shown(value)),
+        })
     }
 }
