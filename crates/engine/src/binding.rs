@@ -209,9 +209,10 @@ fn binding_error(error: &EngineError) -> BindingError {
         EngineError::InvalidName {
             what: "event type", ..
         } => format!("(workflow.invalid_event_type) {error}"),
-        EngineError::WorkflowNotFound(_) | EngineError::NotDeployed { .. } => {
-            format!("(workflow.not_found) {error}")
+        EngineError::WorkflowNotFound(_) => {
+            format!("(workflow.not_found) {error}; deploy the Worker that has it first")
         }
+        EngineError::NotDeployed { .. } => format!("(workflow.not_found) {error}"),
         EngineError::InboxFull { .. } => format!("(instance.inbox_full) {error}"),
         EngineError::TooManyCreations { .. } => format!("(workflow.creation_rate_limited) {error}"),
         EngineError::InvalidName { .. }

@@ -241,7 +241,7 @@ async fn a_workflow_of_another_script_and_restarts_from_a_step() {
     );
     assert_eq!(
         output["nobody"],
-        "WorkflowError: (workflow.not_found) workflow \"nobody\" does not exist in this account; deploy the script that has it first"
+        "WorkflowError: (workflow.not_found) workflow \"nobody\" does not exist; deploy the Worker that has it first"
     );
     assert_eq!(
         output["from"],
