@@ -1,6 +1,6 @@
 //! The `cairn` binary: started, watched, killed.
 
-use crate::{Rest, until};
+use crate::{Rest, tools, until};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -127,27 +127,11 @@ impl Cairn {
     }
 }
 
-/// Where `npm install` puts what the tests want.
-pub fn node_modules() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("node_modules")
-}
-
 /// The native programs in the tests' own node_modules.
 fn tools() -> [(&'static str, PathBuf); 2] {
-    let modules = node_modules();
-    let (workerd, esbuild) = match std::env::consts::ARCH {
-        "aarch64" => (
-            "@cloudflare/workerd-linux-arm64/bin/workerd",
-            "@esbuild/linux-arm64/bin/esbuild",
-        ),
-        _ => (
-            "@cloudflare/workerd-linux-64/bin/workerd",
-            "@esbuild/linux-x64/bin/esbuild",
-        ),
-    };
     [
-        ("CAIRN_WORKERD", modules.join(workerd)),
-        ("CAIRN_ESBUILD", modules.join(esbuild)),
+        ("CAIRN_WORKERD", tools::workerd()),
+        ("CAIRN_ESBUILD", tools::esbuild()),
     ]
 }
 

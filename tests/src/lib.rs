@@ -13,12 +13,14 @@ mod binary;
 mod project;
 mod recorder;
 mod rest;
+mod tools;
 mod wait;
 
-pub use binary::{Cairn, Ended, Running, TOKEN, is_alive, node_modules};
-pub use project::{Scratch, example};
+pub use binary::{Cairn, Ended, Running, TOKEN, is_alive};
+pub use project::{Scratch, example, root};
 pub use recorder::{Recorder, Reply, Seen};
 pub use rest::{Answer, Rest};
+pub use tools::{Wrangler, esbuild, workerd};
 pub use wait::{until, within};
 
 /// The `cairn` binary of this build. Only tests that are targets of cairn-cli can name it.

