@@ -1,5 +1,6 @@
 //! A store that is slow and fails: before a write (nothing happened), or after it (it happened, but nobody was told).
 
+use crate::model::Model;
 use crate::random::Random;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,11 +9,9 @@ use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
     NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, SweptVersions, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
 };
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The faulty store.
@@ -20,15 +19,24 @@ pub(crate) struct Faulty<S> {
     inner: S,
     random: Random,
     /// Chance of a failure of a write, percent.
-    percent: Arc<AtomicU64>,
+    percent: u64,
+    /// Told of what is durable the moment it is.
+    model: Model,
 }
 
 impl<S: Store> Faulty<S> {
-    pub(crate) fn new(inner: S, random: Random, percent: Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(inner: S, random: Random, (percent, model): (u64, Model)) -> Self {
         Self {
             inner,
             random,
             percent,
+            model,
+        }
+    }
+
+    fn claimed<'a>(&self, claimed: impl IntoIterator<Item = &'a Claimed>) {
+        for claimed in claimed {
+            self.model.claimed(claimed.row.no, claimed.lease);
         }
     }
 
@@ -40,7 +48,7 @@ impl<S: Store> Faulty<S> {
     }
 
     fn fails(&self) -> bool {
-        self.random.chance(self.percent.load(Ordering::Relaxed))
+        self.random.chance(self.percent)
     }
 
     fn failure(when: &str) -> StoreError {
@@ -70,15 +78,38 @@ impl<S: Store> Store for Faulty<S> {
         instances: Vec<NewInstance>,
         claim: Option<NodeId>,
     ) -> Result<Vec<Result<(InstanceNo, Option<Lease>), CreateError>>, StoreError> {
-        self.write(self.inner.create(instances, claim)).await
+        let create = async {
+            let created = self.inner.create(instances.clone(), claim).await?;
+            for (new, result) in instances.iter().zip(&created) {
+                if let Ok((no, lease)) = result {
+                    self.model.created(*no, new, *lease);
+                }
+            }
+            Ok(created)
+        };
+        self.write(create).await
     }
 
     async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
-        self.write(self.inner.commit(commits)).await
+        let commit = async {
+            let results = self.inner.commit(commits.clone()).await?;
+            for (commit, result) in commits.iter().zip(&results) {
+                if result.is_ok() {
+                    self.model.committed(commit);
+                }
+            }
+            Ok(results)
+        };
+        self.write(commit).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
-        self.write(self.inner.claim(claim)).await
+        let claim = async {
+            let claimed = self.inner.claim(claim).await?;
+            self.claimed(&claimed);
+            Ok(claimed)
+        };
+        self.write(claim).await
     }
 
     async fn claim_parked(
@@ -87,7 +118,12 @@ impl<S: Store> Store for Faulty<S> {
         workflow: i64,
         limit: usize,
     ) -> Result<Vec<Claimed>, StoreError> {
-        self.write(self.inner.claim_parked(node, workflow, limit)).await
+        let claim = async {
+            let claimed = self.inner.claim_parked(node, workflow, limit).await?;
+            self.claimed(&claimed);
+            Ok(claimed)
+        };
+        self.write(claim).await
     }
 
     async fn loads(&self) -> Result<Vec<Load>, StoreError> {
@@ -95,7 +131,12 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
-        self.write(self.inner.claim_one(node, instance)).await
+        let claim = async {
+            let claimed = self.inner.claim_one(node, instance).await?;
+            self.claimed(&claimed);
+            Ok(claimed)
+        };
+        self.write(claim).await
     }
 
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
@@ -185,11 +226,23 @@ impl<S: Store> Store for Faulty<S> {
     }
 
     async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError> {
-        self.inner.delete_instance(instance).await
+        let deleted = self.inner.delete_instance(instance).await?;
+        if deleted {
+            self.model.removed(instance);
+        }
+        Ok(deleted)
     }
 
     async fn expire(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.inner.expire(now, limit).await
+        let expired = self.inner.expire(now, limit).await?;
+        if expired > 0 {
+            for (no, workflow, id) in self.model.numbers() {
+                if self.inner.instance(workflow, &id).await?.is_none() {
+                    self.model.expired(no, now);
+                }
+            }
+        }
+        Ok(expired)
     }
 
     async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError> {
@@ -228,6 +281,10 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError> {
         self.inner.put_workflow(workflow).await
+    }
+
+    async fn sweep_versions(&self, keep: usize, limit: usize) -> Result<SweptVersions, StoreError> {
+        self.inner.sweep_versions(keep, limit).await
     }
 
     async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError> {

@@ -141,6 +141,15 @@ pub struct WorkflowVersionRow {
     pub settings: String,
 }
 
+/// Versions that were removed, by id.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SweptVersions {
+    /// Of scripts.
+    pub scripts: Vec<String>,
+    /// Of workflows.
+    pub workflows: Vec<String>,
+}
+
 /// What a new instance of a workflow is pinned to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeployedWorkflow {

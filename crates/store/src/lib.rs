@@ -14,7 +14,7 @@ mod stream;
 
 pub use catalog::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
-    WorkflowRow, WorkflowVersionRow,
+    SweptVersions, WorkflowRow, WorkflowVersionRow,
 };
 pub use error::{CommitError, CreateError, SendError, StoreError};
 pub use instance::{
@@ -169,6 +169,10 @@ pub trait Store: Send + Sync + 'static {
     /// Creates or changes a workflow; every call makes a new version of it. A schedule that it had before goes on where it is, a new one
     /// begins at [`NewWorkflow::at`], one that is not named any more is gone.
     async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError>;
+
+    /// Removes versions that nothing needs, up to `limit` of scripts and as many of workflows: those that no instance which has not ended is
+    /// pinned to, that are not deployed (the newest, of a workflow), and that have `keep` newer ones beside them.
+    async fn sweep_versions(&self, keep: usize, limit: usize) -> Result<SweptVersions, StoreError>;
 
     /// A workflow.
     async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError>;

@@ -224,6 +224,16 @@ fn every_engine_error_has_its_place() {
         ),
         (EngineError::TestConflict(s()), 409, 10498),
         (EngineError::InboxFull { id: s(), limit: 1 }, 429, 10492),
+        (
+            EngineError::TooManyCreations {
+                whose: "an account",
+                limit: 1,
+                setting: "s",
+                retry_after_seconds: 3,
+            },
+            429,
+            10497,
+        ),
         (EngineError::Runtime(s()), 503, 10001),
         (EngineError::ShuttingDown, 503, 10001),
         (EngineError::OutcomeUnknown, 504, 10001),

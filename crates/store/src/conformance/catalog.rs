@@ -1,6 +1,7 @@
 //! The catalog: scripts, workflows, versions, deployments, settings.
 
 use super::*;
+use crate::{Repin, SweptVersions};
 use crate::{ScriptRow, StoreError, WorkflowPage, WorkflowRow};
 
 const PAGE: WorkflowPage = WorkflowPage {
@@ -255,4 +256,91 @@ pub async fn settings_are_kept(subject: &Subject) {
     store.put_setting("other", "").await.unwrap();
     assert_eq!(store.setting("token").await.unwrap().as_deref(), Some("two"));
     assert_eq!(store.setting("other").await.unwrap().as_deref(), Some(""));
+}
+
+async fn swept(store: &dyn Store, keep: usize) -> SweptVersions {
+    store.sweep_versions(keep, 100).await.unwrap()
+}
+
+pub async fn versions_that_nothing_needs_are_swept(subject: &Subject) {
+    let store = &*subject.store;
+    for id in ["s1", "s2", "s3", "s4"] {
+        store.add_script_version(new_script_version(id)).await.unwrap();
+    }
+    assert!(store.deploy("a", "s", "s1", at(1)).await.unwrap());
+    for version in ["1", "2", "3"] {
+        store.put_workflow(new_workflow("w", version)).await.unwrap();
+    }
+    store.put_workflow(new_workflow("other", "1")).await.unwrap();
+    assert_eq!(swept(store, 4).await, SweptVersions::default());
+    let some = store.sweep_versions(1, 1).await.unwrap();
+    assert_eq!(
+        (some.scripts, some.workflows),
+        (vec!["s2".into()], vec!["w@1".into()])
+    );
+    let rest = swept(store, 1).await;
+    assert_eq!(
+        (rest.scripts, rest.workflows),
+        (vec!["s3".into()], vec!["w@2".into()])
+    );
+    let left = store.script_versions("a", "s").await.unwrap();
+    let left: Vec<(&str, u32)> = left.iter().map(|row| (row.id.as_str(), row.number)).collect();
+    assert_eq!(left, [("s4", 4), ("s1", 1)]);
+    assert_eq!(store.script_modules("s3").await.unwrap(), None);
+    assert!(store.script_modules("s1").await.unwrap().is_some());
+    store.add_script_version(new_script_version("s5")).await.unwrap();
+    assert_eq!(store.script_versions("a", "s").await.unwrap()[0].number, 5);
+}
+
+pub async fn versions_are_needed_until_the_last_instance_ends(subject: &Subject) {
+    let store = &*subject.store;
+    for id in ["s1", "s2", "s3"] {
+        store.add_script_version(new_script_version(id)).await.unwrap();
+    }
+    let first = store.put_workflow(new_workflow("w", "1")).await.unwrap();
+    for version in ["2", "3"] {
+        store.put_workflow(new_workflow("w", version)).await.unwrap();
+    }
+    let node = node(store).await;
+    let new = |id: &str| NewInstance {
+        version: "w@1".to_owned(),
+        script_version: "s1".to_owned(),
+        ..new_instance(first.no, id)
+    };
+    let batch = ["ends", "moves", "goes"].map(new).to_vec();
+    let mut held = Vec::new();
+    for created in store.create(batch, Some(node)).await.unwrap() {
+        let (no, lease) = created.unwrap();
+        held.push(Held {
+            no,
+            workflow: first.no,
+            node,
+            lease: lease.unwrap(),
+            next: 1,
+        });
+    }
+    let (ends, moves, goes) = (held[0], held[1], held[2]);
+    let only_second = SweptVersions {
+        scripts: vec!["s2".into()],
+        workflows: vec!["w@2".into()],
+    };
+    assert_eq!(swept(store, 1).await, only_second);
+    accept(store, vec![ends.end(Status::Complete, at(1))]).await;
+    let repin = Repin {
+        version: "w@3".to_owned(),
+        script_version: "s3".to_owned(),
+        class_name: "Class".to_owned(),
+    };
+    let moved = Commit {
+        repin: Some(repin),
+        ..moves.commit()
+    };
+    accept(store, vec![moved]).await;
+    assert_eq!(swept(store, 1).await, SweptVersions::default(), "one needs them");
+    assert!(store.delete_instance(goes.no).await.unwrap());
+    let first = SweptVersions {
+        scripts: vec!["s1".into()],
+        workflows: vec!["w@1".into()],
+    };
+    assert_eq!(swept(store, 1).await, first);
 }

@@ -75,6 +75,7 @@ enum Request {
     ClaimOne(NodeId, InstanceNo),
     ClaimParked(NodeId, i64, usize),
     Loads,
+    SweepVersions(usize),
     NextDue,
     Renew(NodeId, Timestamp),
     Register(Timestamp),
@@ -187,6 +188,12 @@ impl Request {
             Self::Create(..) | Self::Commit(_) | Self::Claim(_) | Self::ClaimOne(..) | Self::ClaimParked(..) => {
                 String::new()
             }
+            Self::SweepVersions(keep) => {
+                let mut swept = store.sweep_versions(keep, usize::MAX).await.unwrap();
+                swept.scripts.sort();
+                swept.workflows.sort();
+                format!("{swept:?}")
+            }
             Self::Loads => format!("{:?}", store.loads().await.unwrap()),
             Self::NextDue => format!("{:?}", store.next_due().await),
             Self::Renew(node, until) => format!("{:?}", store.renew(node, until).await),
@@ -251,6 +258,7 @@ impl World {
                 limit: self.random.below(5) as usize,
             }),
             53 if self.random.one_in(3) => Request::Loads,
+            53 if self.random.one_in(3) => Request::SweepVersions(1 + self.random.below(3) as usize),
             53 => Request::ClaimParked(self.node(), self.workflow(), self.random.below(4) as usize),
             54..57 => Request::ClaimOne(self.node(), self.instance()),
             57..67 => self.send(),

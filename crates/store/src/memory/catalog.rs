@@ -2,10 +2,10 @@
 
 use crate::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
-    StoreError, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+    StoreError, SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use cairn_core::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Default)]
 pub(super) struct Catalog {
@@ -17,7 +17,8 @@ pub(super) struct Catalog {
 
 struct Script {
     row: ScriptRow,
-    versions: Vec<NewScriptVersion>,
+    /// With their numbers, oldest first.
+    versions: Vec<(u32, NewScriptVersion)>,
 }
 
 struct Workflow {
@@ -33,7 +34,7 @@ impl Catalog {
             .scripts
             .iter()
             .flat_map(|script| &script.versions)
-            .any(|version| version.id == new.id)
+            .any(|(_, version)| version.id == new.id)
         {
             return Err(StoreError::Refused(format!(
                 "there is a script version {} already",
@@ -42,7 +43,8 @@ impl Catalog {
         }
         if let Some(script) = self.find_mut(&new.account, &new.script) {
             script.row.modified_at = new.created_at;
-            script.versions.push(new);
+            let last = script.versions.last().map_or(0, |(number, _)| *number);
+            script.versions.push((last + 1, new));
             return Ok(());
         }
         self.scripts.push(Script {
@@ -53,7 +55,7 @@ impl Catalog {
                 modified_at: new.created_at,
                 deployed: None,
             },
-            versions: vec![new],
+            versions: vec![(1, new)],
         });
         Ok(())
     }
@@ -62,7 +64,7 @@ impl Catalog {
         let Some(script) = self.find_mut(account, script) else {
             return false;
         };
-        if !script.versions.iter().any(|kept| kept.id == version) {
+        if !script.versions.iter().any(|(_, kept)| kept.id == version) {
             return false;
         }
         script.row.deployed = Some((version.to_owned(), at));
@@ -89,10 +91,9 @@ impl Catalog {
         let mut versions: Vec<ScriptVersionRow> = script
             .versions
             .iter()
-            .zip(1..)
-            .map(|(version, number)| ScriptVersionRow {
+            .map(|(number, version)| ScriptVersionRow {
                 id: version.id.clone(),
-                number,
+                number: *number,
                 created_at: version.created_at,
                 metadata: version.metadata.clone(),
             })
@@ -102,11 +103,11 @@ impl Catalog {
     }
 
     pub(super) fn script_modules(&self, version: &str) -> Option<ScriptModules> {
-        let kept = self
+        let (_, kept) = self
             .scripts
             .iter()
             .flat_map(|script| &script.versions)
-            .find(|candidate| candidate.id == version)?;
+            .find(|(_, candidate)| candidate.id == version)?;
         Some(ScriptModules {
             account: kept.account.clone(),
             script: kept.script.clone(),
@@ -242,6 +243,39 @@ impl Catalog {
         if let Some(done_until) = workflow.and_then(|workflow| workflow.schedules.get_mut(cron)) {
             *done_until = until.max(*done_until);
         }
+    }
+
+    pub(super) fn sweep(&mut self, pinned: &BTreeSet<String>, keep: usize, limit: usize) -> SweptVersions {
+        let mut swept = SweptVersions::default();
+        for script in &mut self.scripts {
+            let deployed = script.row.deployed.as_ref().map(|(id, _)| id);
+            let old = script.versions.len().saturating_sub(keep);
+            let mut place = 0;
+            script.versions.retain(|(_, version)| {
+                place += 1;
+                let needed = place > old || pinned.contains(&version.id) || deployed == Some(&version.id);
+                let goes = !needed && swept.scripts.len() < limit;
+                if goes {
+                    swept.scripts.push(version.id.clone());
+                }
+                !goes
+            });
+        }
+        for workflow in self.workflows.values_mut() {
+            let old = workflow.versions.len().saturating_sub(keep);
+            let newest = &workflow.row.version;
+            let mut place = 0;
+            workflow.versions.retain(|version| {
+                place += 1;
+                let needed = place > old || pinned.contains(&version.id) || *newest == version.id;
+                let goes = !needed && swept.workflows.len() < limit;
+                if goes {
+                    swept.workflows.push(version.id.clone());
+                }
+                !goes
+            });
+        }
+        swept
     }
 
     /// Removes a workflow; its number.

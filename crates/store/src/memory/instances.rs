@@ -225,6 +225,14 @@ impl Instances {
             .map(|instance| &instance.row)
     }
 
+    /// The versions that instances which have not ended are pinned to.
+    pub(super) fn pinned(&self) -> BTreeSet<String> {
+        let live = self.by_no.values().map(|instance| &instance.row);
+        live.filter(|row| !row.status.is_final())
+            .flat_map(|row| [row.version.clone(), row.script_version.clone()])
+            .collect()
+    }
+
     /// How many hold a slot.
     pub(super) fn running(&self, workflow: i64) -> u64 {
         let counts = self.counts(workflow);

@@ -9,7 +9,7 @@ use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
     NewMessage, NewScriptVersion, NewWorkflow, NodeId, Payload, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, SweptVersions, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
 };
 use async_trait::async_trait;
@@ -252,6 +252,14 @@ impl Store for MemoryStore {
 
     async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError> {
         Ok(self.state.lock().catalog.put_workflow(workflow))
+    }
+
+    async fn sweep_versions(&self, keep: usize, limit: usize) -> Result<SweptVersions, StoreError> {
+        let mut state = self.state.lock();
+        let State {
+            instances, catalog, ..
+        } = &mut *state;
+        Ok(catalog.sweep(&instances.pinned(), keep, limit))
     }
 
     async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError> {

@@ -18,6 +18,7 @@ struct Held {
     success_retention_millis: u64,
     error_retention_millis: u64,
     head: i64,
+    pin: i64,
 }
 
 pub(super) fn commit(
@@ -50,12 +51,22 @@ fn commit_one(
             .prepare_cached("UPDATE instance SET head = ?2, next_seq = next_seq + ?3 WHERE no = ?1")?
             .execute(params![no, head, entries.len() as i64])?;
     }
+    let mut pin = held.pin;
     if let Some(repin) = &commit.repin {
-        let pin = transaction.pin(&repin.version, &repin.script_version, &repin.class_name)?;
+        pin = transaction.pin(&repin.version, &repin.script_version, &repin.class_name)?;
         transaction
             .connection
             .prepare_cached("UPDATE instance SET pin = ?2 WHERE no = ?1")?
             .execute(params![no, pin])?;
+    }
+    let (before, after) = (!held.status.is_final(), !commit.status.is_final());
+    if (before, held.pin) != (after, pin) {
+        if before {
+            transaction.pin_out(held.pin);
+        }
+        if after {
+            transaction.pin_in(pin);
+        }
     }
     // Most commits leave all this as it is, and then no index is touched.
     if (held.status, held.started_at, held.ended_at) != (commit.status, commit.started_at, commit.ended_at) {
@@ -86,7 +97,7 @@ fn fence(transaction: &Transaction<'_>, commit: &Commit) -> Result<Option<Held>,
     let held = transaction
         .connection
         .prepare_cached(
-            "SELECT workflow, status, started_at, ended_at, success_retention, error_retention, head
+            "SELECT workflow, status, started_at, ended_at, success_retention, error_retention, head, pin
              FROM instance WHERE no = ?1 AND node = ?2 AND epoch = ?3 AND next_seq = ?4",
         )?
         .query_row(
@@ -105,6 +116,7 @@ fn fence(transaction: &Transaction<'_>, commit: &Commit) -> Result<Option<Held>,
                     success_retention_millis: row.get::<_, i64>(4)?.cast_unsigned(),
                     error_retention_millis: row.get::<_, i64>(5)?.cast_unsigned(),
                     head: row.get(6)?,
+                    pin: row.get(7)?,
                 })
             },
         )

@@ -69,6 +69,7 @@ fn create_one(
             },
             head,
         ])?;
+    transaction.pin_in(pin);
     transaction.count_in(new.workflow, Status::Queued);
     transaction.triggered(new.workflow, new.created_at);
     Ok(Ok((InstanceNo(no), lease)))

@@ -18,13 +18,14 @@ mod schedule;
 mod schema;
 mod stream;
 mod transaction;
+mod versions;
 mod writer;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
     NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, SweptVersions, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
     WorkflowVersionRow,
 };
 use async_trait::async_trait;
@@ -406,6 +407,11 @@ impl Store for SqliteStore {
 
     async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError> {
         self.write(move |transaction| catalog::put_workflow(transaction, &workflow))
+            .await
+    }
+
+    async fn sweep_versions(&self, keep: usize, limit: usize) -> Result<SweptVersions, StoreError> {
+        self.write(move |transaction| versions::sweep(transaction, keep, limit))
             .await
     }
 

@@ -129,8 +129,14 @@ fn erase(transaction: &mut Transaction<'_>, instance: i64, head: i64) -> Result<
     connection
         .prepare_cached("DELETE FROM inbox WHERE instance = ?1")?
         .execute([instance])?;
-    connection
-        .prepare_cached("DELETE FROM instance WHERE no = ?1")?
-        .execute([instance])?;
+    let gone: Option<(i64, Status)> = connection
+        .prepare_cached("DELETE FROM instance WHERE no = ?1 RETURNING pin, status")?
+        .query_row([instance], |row| Ok((row.get(0)?, status(row, 1)?)))
+        .optional()?;
+    if let Some((pin, status)) = gone
+        && !status.is_final()
+    {
+        transaction.pin_out(pin);
+    }
     Ok(())
 }

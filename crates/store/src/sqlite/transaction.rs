@@ -71,6 +71,8 @@ pub(super) struct Transaction<'a> {
     before: [i64; 3],
     /// Changes of the counts, by workflow and status.
     counts: BTreeMap<(i64, u8), i64>,
+    /// Changes of the numbers of living instances, by pin.
+    pins: BTreeMap<i64, i64>,
     /// Last creation, by workflow.
     triggered: BTreeMap<i64, Timestamp>,
     /// Whether these workflows exist.
@@ -85,6 +87,7 @@ impl<'a> Transaction<'a> {
             numbers,
             before,
             counts: BTreeMap::new(),
+            pins: BTreeMap::new(),
             triggered: BTreeMap::new(),
             workflows: BTreeMap::new(),
         }
@@ -179,6 +182,16 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// A living instance needs this pin from now on.
+    pub(super) fn pin_in(&mut self, pin: i64) {
+        *self.pins.entry(pin).or_default() += 1;
+    }
+
+    /// One that needed it ended, is gone, or needs another.
+    pub(super) fn pin_out(&mut self, pin: i64) {
+        *self.pins.entry(pin).or_default() -= 1;
+    }
+
     /// An instance of this workflow was created.
     pub(super) fn triggered(&mut self, workflow: i64, at: Timestamp) {
         let last = self.triggered.entry(workflow).or_insert(at);
@@ -228,6 +241,13 @@ impl<'a> Transaction<'a> {
                          ON CONFLICT DO UPDATE SET n = max(n + ?3, 0)",
                     )?
                     .execute(params![workflow, status, change])?;
+            }
+        }
+        for (pin, change) in self.pins {
+            if change != 0 {
+                self.connection
+                    .prepare_cached("UPDATE pin SET live = max(live + ?2, 0) WHERE no = ?1")?
+                    .execute(params![pin, change])?;
             }
         }
         for (workflow, at) in self.triggered {
