@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cairn_core::{CallId, CallRequest, Callback, ConfigInput, DurationInput, StepCall};
 use cairn_engine::{
     Clock, CreateInstance, CreatedInstance, EarlierSecrets, Engine, EngineError, Module, ModuleKind, Parts,
-    PutWorkflow, Settings, Status, StepKey, StepKind, Timestamp, Trigger, Upload, Value, WorkflowSettings,
+    PutWorkflow, Settings, ShiftedClock, Status, StepKey, StepKind, Timestamp, Trigger, Upload, Value, WorkflowSettings,
 };
 use cairn_runtime::scripted::Scripted;
 use cairn_runtime::{Checked, Command, Report, ReportKind, RunId, StartRun};
@@ -29,6 +29,7 @@ impl Clock for StepClock {
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) runtime: Arc<Scripted>,
+    pub(crate) clock: Arc<ShiftedClock>,
     /// The runs that have started and not been stopped or ended, by instance.
     pub(crate) runs: BTreeMap<String, StartRun>,
     /// Everything the engine asked of the runtime since it was last looked at.
@@ -51,16 +52,18 @@ impl World {
             startup_millis: 1,
         };
         let runtime = Scripted::new(reporter, checked);
+        let clock = Arc::new(ShiftedClock::over(StepClock(begun)));
         let parts = Parts {
             store: Arc::new(store),
             runtime: Arc::clone(&runtime) as _,
             reports,
-            clock: Arc::new(StepClock(begun)),
+            clock: Arc::clone(&clock) as _,
             settings,
         };
         Self {
             engine: Engine::start(parts).await.unwrap(),
             runtime,
+            clock,
             runs: BTreeMap::new(),
             commands: Vec::new(),
         }
@@ -202,6 +205,16 @@ fn called(call: u32, (kind, name): (StepKind, &str), request: CallRequest) -> Re
         key,
         request,
     })
+}
+
+/// A call that waits to be told.
+pub(crate) fn ask(call: u32, name: &str) -> ReportKind {
+    let request = CallRequest::Do {
+        config: Ok(ConfigInput::default()),
+        callback: Callback::Idle,
+        rollback: None,
+    };
+    called(call, (StepKind::Do, name), request)
 }
 
 pub(crate) fn execute(call: u32, name: &str) -> ReportKind {
