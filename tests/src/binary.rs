@@ -208,6 +208,11 @@ impl Running {
         assert_eq!(sent, 0);
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it still runs")
+    }
+
     /// Ends it as a power cut would: at once, whatever it does.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();

@@ -19,7 +19,7 @@ mod wait;
 pub use binary::{Cairn, Ended, Running, TOKEN, is_alive};
 pub use project::{Scratch, example, root};
 pub use recorder::{Recorder, Reply, Seen};
-pub use rest::{Answer, Rest};
+pub use rest::{Answer, Raw, Rest};
 pub use tools::{Wrangler, esbuild, workerd};
 pub use wait::{until, within};
 

@@ -21,6 +21,17 @@ pub struct Answer {
     pub body: Value,
 }
 
+/// An answer that is no envelope.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    /// The HTTP status.
+    pub status: u16,
+    /// The type of the body.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 impl Answer {
     /// The result of a request that was done.
     pub fn result(&self) -> &Value {
@@ -63,6 +74,17 @@ impl Rest {
         self.send(Method::GET, path, None)
             .await
             .expect("the server answers")
+    }
+
+    /// `GET` of what is no envelope.
+    pub async fn raw(&self, path: &str) -> Raw {
+        let response = self.request(Method::GET, path).send().await.unwrap();
+        let content_type = response.headers().get("content-type");
+        Raw {
+            status: response.status().as_u16(),
+            content_type: content_type.map(|value| value.to_str().unwrap().to_owned()),
+            body: response.bytes().await.unwrap().to_vec(),
+        }
     }
 
     /// `POST`

@@ -8,9 +8,13 @@
 )]
 
 mod bad_input;
+mod concurrency;
 mod dev;
 mod examples;
 mod processes;
 mod projects;
 mod saga;
 mod schedules;
+mod streams;
+mod testing;
+mod subscribe;
