@@ -1,7 +1,7 @@
 //! Instances and their steps (behaviour §1.2).
 
 use crate::{DurationValue, Retention, Time};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// State of an instance (behaviour §2).
@@ -68,7 +68,7 @@ pub struct InstanceCreate {
     pub instance_id: Option<String>,
     /// Its parameters: a JSON value, or a string that is JSON text (the public schema knows only the latter). Kept as written,
     /// so that the order of keys stays.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub params: Option<Box<RawValue>>,
     /// How long it is kept once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,6 +190,11 @@ pub enum RollbackOutcome {
     Complete,
     /// One could not be; those before it were not tried.
     Failed,
+}
+
+/// A value that is there, though it be null.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(value).map(Some)
 }
 
 /// A step as it is shown.
@@ -481,6 +486,16 @@ mod tests {
         let words =
             serde_json::to_string(&[InstanceStatus::WaitingForPause, InstanceStatus::Complete]).unwrap();
         assert_eq!(words, r#"["waitingForPause","complete"]"#);
+    }
+
+    #[test]
+    fn null_is_a_parameter() {
+        let params = |text| {
+            let create: InstanceCreate = serde_json::from_str(text).unwrap();
+            create.params.map(|params| params.get().to_owned())
+        };
+        assert_eq!(params(r#"{"params":null}"#).as_deref(), Some("null"));
+        assert_eq!(params("{}"), None);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct ErrorInfo {
     pub message: String,
 }
 
+const NON_RETRYABLE: &str = "NonRetryableError";
+
 impl ErrorInfo {
     /// An error with this name and message.
     pub fn new(name: impl Into<String>, message: impl Into<String>) -> Self {
@@ -42,6 +44,14 @@ impl ErrorInfo {
 
     /// Whether a step that threw this must not be tried again (behaviour §3.1.9).
     pub fn is_non_retryable(&self) -> bool {
-        self.name == "NonRetryableError" || self.message.starts_with("NonRetryableError")
+        self.name == NON_RETRYABLE || self.message.starts_with(NON_RETRYABLE)
+    }
+
+    /// The message of an error that must not be tried again. Its name is in front of it where it has crossed a boundary.
+    pub(crate) fn non_retryable_message(&self) -> &str {
+        let bare = self.message.strip_prefix(NON_RETRYABLE);
+        bare.map_or(&self.message, |rest| {
+            rest.strip_prefix(':').unwrap_or(rest).trim_start()
+        })
     }
 }

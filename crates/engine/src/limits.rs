@@ -8,7 +8,7 @@ use cairn_store::{DeployedWorkflow, InstanceRow, WorkflowPage};
 /// From this date errors keep their own message (behaviour §3.1.9).
 const PRESERVE_FROM: &str = "2026-05-14";
 const PRESERVE_FLAG: &str = "workflows_preserve_non_retryable_error_message";
-const WRAP_FLAG: &str = "no_workflows_preserve_non_retryable_error_message";
+const WRAP_FLAG: &str = "workflows_replace_non_retryable_error_message";
 const REMEMBERED: usize = 4_096;
 
 impl Shared {

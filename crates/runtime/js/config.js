@@ -60,7 +60,7 @@ function pick(value, allowed) {
 const TOP_KEYS = { __proto__: null, retries: 1, timeout: 1, sensitive: 1 };
 const RETRY_KEYS = { __proto__: null, limit: 1, delay: 1, backoff: 1 };
 
-const INVALID = { wire: '"invalid"', ordinary: false, limit: 0, delay: undefined, retries: {}, timeout: undefined };
+const INVALID = { wire: '"invalid"', ordinary: false, limit: 0, delay: undefined, retries: {}, timeout: undefined, sensitive: undefined };
 const NONE = {
   wire: 'null',
   ordinary: true,
@@ -68,9 +68,10 @@ const NONE = {
   delay: undefined,
   retries: { limit: 5, delay: 10_000, backoff: 'exponential' },
   timeout: '10 minutes',
+  sensitive: undefined,
 };
 
-// `wire` is what is reported; `delay` the delay function, if any; `retries` and `timeout` are for `ctx.config`.
+// `wire` is what is reported; `delay` the delay function, if any; `retries`, `timeout` and `sensitive` are for `ctx.config`.
 export function readConfig(input) {
   if (input === undefined || input === null) return NONE;
   const config = pick(input, TOP_KEYS);
@@ -92,6 +93,7 @@ export function readConfig(input) {
   if (config.sensitive !== undefined) {
     if (typeof config.sensitive !== 'string') return INVALID;
     wire += `,"sensitive":${quote(config.sensitive)}`;
+    read.sensitive = config.sensitive;
     read.ordinary &&= config.sensitive === 'output';
   }
   read.wire = wire === '' ? '{}' : `{${slice(wire, 1)}}`;

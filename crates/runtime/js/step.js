@@ -147,11 +147,11 @@ class Call {
   }
 
   context(attempt) {
-    const { retries, timeout } = this.config;
+    const { retries, timeout, sensitive } = this.config;
     return {
       step: { name: this.name, count: this.count },
       attempt,
-      config: { retries: { ...retries }, timeout },
+      config: { retries: { ...retries }, timeout, ...(sensitive === undefined ? {} : { sensitive }) },
     };
   }
 

@@ -3,8 +3,8 @@
 use super::{Instance, Turn};
 use crate::{
     Action, CallId, CallRequest, Callback, ConfigInput, DurationInput, ErrorInfo, FailedAttempt,
-    InvalidConfig, NonRetryableMessage, Outcome, OutputKind, Record, Status, StepCall, StepConfig, StepKind, StepNo,
-    StepState, Timestamp, check_event_type, check_step_name, parse_duration,
+    InvalidConfig, NonRetryableMessage, Outcome, OutputKind, Record, Status, StepCall, StepConfig, StepKind,
+    StepNo, StepState, Timestamp, check_event_type, check_step_name, parse_duration,
 };
 
 const LOST_ATTEMPT: &str = "Attempt failed due to internal workflows error";
@@ -323,8 +323,7 @@ impl Instance {
             return;
         };
         if error.is_non_retryable() {
-            let error = self.recorded(error);
-            return self.give_up(turn, (step, attempt), (error.clone(), error));
+            return self.give_up(turn, (step, attempt), (self.recorded(&error), error));
         }
         let config = self.config_of(step);
         match dynamic {
@@ -340,12 +339,13 @@ impl Instance {
         }
     }
 
-    fn recorded(&self, error: ErrorInfo) -> ErrorInfo {
+    /// An error that must not be tried again, as its attempt shows it. The step fails with the error itself.
+    fn recorded(&self, error: &ErrorInfo) -> ErrorInfo {
+        let message = error.non_retryable_message();
         match self.limits.non_retryable_message {
-            NonRetryableMessage::Preserved => error,
+            NonRetryableMessage::Preserved => ErrorInfo::new("NonRetryableError", message),
             NonRetryableMessage::Wrapped => ErrorInfo::fatal(format!(
-                "Step threw a NonRetryableError with message \"{}\"",
-                error.message
+                "Step threw a NonRetryableError with message \"{message}\""
             )),
         }
     }

@@ -13,7 +13,7 @@ pub use slot::Slot;
 
 use crate::{
     Action, CallId, Corrupt, Durable, Effects, Entry, ErrorInfo, Input, Limits, NonRetryableMessage, Origin,
-    Outcome, Outcomes, Purpose, Raised, Record, Rejected, Seq, Skips, Status, Step, StepCall, StepKey, StepNo,
+    Outcomes, Purpose, Raised, Record, Rejected, Seq, Skips, Status, Step, StepCall, StepKey, StepNo,
     StepState, Timestamp,
 };
 use std::collections::BTreeMap;
@@ -353,23 +353,19 @@ impl Instance {
         self.leave(turn, None);
     }
 
-    /// An unhandled failure of a step that must not be retried is told as such (behaviour §3.1.9).
+    /// An unhandled error that must not be retried is told as such (behaviour §3.1.9).
     fn final_error(&self, raised: Raised) -> ErrorInfo {
-        let step = raised
-            .from_call
-            .and_then(|call| self.run.as_ref()?.step_of.get(&call))
-            .and_then(|step| self.durable.step(*step));
-        let Some(StepState::Ended(Outcome::Failed(thrown))) = step.map(|step| &step.state) else {
-            return raised.error;
-        };
+        let error = raised.error;
+        if !error.is_non_retryable() {
+            return error;
+        }
         match self.limits.non_retryable_message {
-            NonRetryableMessage::Preserved if thrown.is_non_retryable() => thrown.clone(),
-            NonRetryableMessage::Wrapped if thrown.message.starts_with("Step threw a NonRetryableError") => {
-                ErrorInfo::fatal(
-                    "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled",
-                )
+            NonRetryableMessage::Preserved => {
+                ErrorInfo::new("NonRetryableError", error.non_retryable_message())
             }
-            NonRetryableMessage::Preserved | NonRetryableMessage::Wrapped => raised.error,
+            NonRetryableMessage::Wrapped => ErrorInfo::fatal(
+                "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled",
+            ),
         }
     }
 
