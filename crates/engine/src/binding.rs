@@ -1,10 +1,12 @@
 //! The engine as the host of workflow bindings.
 
-use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Status, Subscription};
+use crate::details::StepStream;
+use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Seq, Status, Subscription};
 use async_trait::async_trait;
+use bytes::Bytes;
 use cairn_runtime::{
     BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
-    EventSource, SubscribeCall, Value,
+    EventSource, PieceSource, StreamCall, SubscribeCall, Value,
 };
 use cairn_store::Trigger;
 use std::collections::BTreeSet;
@@ -58,6 +60,12 @@ impl BindingHost for Engine {
         let subscription = subscription.map_err(|error| missing_or(&error))?;
         Ok(Box::new(Events(subscription)))
     }
+
+    async fn stream(&self, call: StreamCall) -> Result<Box<dyn PieceSource>, BindingError> {
+        let place = (call.account.as_str(), call.workflow.as_str());
+        let stream = self.stream_at(place, (&call.id, Seq(call.entry))).await;
+        Ok(Box::new(Pieces(stream.map_err(|error| binding_error(&error))?)))
+    }
 }
 
 /// The one message without a code in front (behaviour §5), or any other. An id that no instance can have is missing too.
@@ -87,10 +95,17 @@ struct Events(Subscription);
 impl EventSource for Events {
     async fn next(&mut self) -> Result<Option<BindingEvent>, BindingError> {
         let told = self.0.next().await.map_err(|error| binding_error(&error))?;
-        Ok(told.map(|told| {
-            let (fields, value) = told.parts(self.0.id());
-            BindingEvent { fields, value }
-        }))
+        Ok(told.map(|told| told.parts(self.0.id())))
+    }
+}
+
+/// A stream for user code.
+struct Pieces(StepStream);
+
+#[async_trait]
+impl PieceSource for Pieces {
+    async fn next(&mut self) -> Result<Option<Bytes>, BindingError> {
+        self.0.next().await.map_err(|error| binding_error(&error))
     }
 }
 

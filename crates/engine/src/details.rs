@@ -177,6 +177,27 @@ impl Engine {
         InstanceView::of(&entries, &self.shared.settings.limits).map_err(|error| corrupt("journal", error))
     }
 
+    /// The stream that an entry carries.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidInput`] where it carries none.
+    pub(crate) async fn stream_at(
+        &self,
+        (account, workflow): (&str, &str),
+        (id, entry): (&str, Seq),
+    ) -> Result<StepStream, EngineError> {
+        let (_, row) = self.instance_row(account, workflow, id).await?;
+        let none = || EngineError::InvalidInput(format!("entry {} of \"{id}\" carries no stream", entry.0));
+        let bytes = self.shared.store.payload(row.no, entry).await?.ok_or_else(none)?;
+        let value = Value::from_stored(bytes).map_err(|error| corrupt("value", error))?;
+        Ok(StepStream {
+            shared: Arc::clone(&self.shared),
+            instance: row.no,
+            stream: value.as_stream().ok_or_else(none)?,
+            next: 0,
+        })
+    }
+
     /// The output of the step shown as `name` (with its count: `charge-1`).
     ///
     /// # Errors

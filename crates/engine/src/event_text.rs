@@ -2,7 +2,7 @@
 
 use crate::follow::{Told, ToldValue};
 use cairn_core::{ErrorInfo, EventKind, RetryDelay, StepConfig, StepKey};
-use cairn_runtime::Value;
+use cairn_runtime::BindingEvent;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -80,15 +80,20 @@ impl Told {
         written(&text)
     }
 
-    /// The event as JSON text without its value, and that value with the name of its field; of a stream, its preview.
-    pub(crate) fn parts(&self, instance_id: &str) -> (String, Option<(&'static str, Value)>) {
-        let value = match &self.value {
-            Some(ToldValue::Shown(value)) => {
-                Some((self.value_name().as_str(), value.clone().without_stream()))
+    /// The event for user code: without its value, and that value beside it.
+    pub(crate) fn parts(&self, instance_id: &str) -> BindingEvent {
+        let (value, stream) = match (&self.value, &self.event.kind) {
+            (Some(ToldValue::Shown(value)), _) => (Some((self.value_name().as_str(), value.clone())), None),
+            (Some(ToldValue::Stream { .. }), EventKind::StepCompleted { output, .. }) => {
+                (None, Some(output.0))
             }
-            Some(ToldValue::Stream { .. } | ToldValue::Redacted) | None => None,
+            (Some(ToldValue::Stream { .. } | ToldValue::Redacted) | None, _) => (None, None),
         };
-        (written(&self.fields(instance_id)), value)
+        BindingEvent {
+            fields: written(&self.fields(instance_id)),
+            value,
+            stream,
+        }
     }
 
     fn value_name(&self) -> ValueName {

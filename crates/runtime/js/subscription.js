@@ -18,7 +18,8 @@ export function subscriptionText(options) {
 
 export class Subscription extends RpcTarget {
   #reader;
-  #failure;
+  #failureOf;
+  #open;
   #decoder = new TextDecoder();
   // What came of the next text.
   #rest = '';
@@ -26,11 +27,12 @@ export class Subscription extends RpcTarget {
   #last = Promise.resolve();
   #done = false;
 
-  // `failure` makes an error of a message.
-  constructor(body, failure) {
+  // `failureOf` makes an error of a message, `open` a stream of what an event says of it.
+  constructor(body, { failureOf, open }) {
     super();
     this.#reader = body.getReader();
-    this.#failure = failure;
+    this.#failureOf = failureOf;
+    this.#open = open;
   }
 
   // Calls that overlap are answered in order.
@@ -44,13 +46,14 @@ export class Subscription extends RpcTarget {
     if (this.#done) return over();
     const text = await this.#text();
     if (this.#done) return over();
-    const { event, value, failure } = text === undefined ? { failure: '(internal) the subscription was interrupted' } : JSON.parse(text);
+    const { event, value, stream, failure } = text === undefined ? { failure: '(internal) the subscription was interrupted' } : JSON.parse(text);
     if (event !== undefined) {
       if (value !== undefined) event[value[0]] = decode(value[1], value[2]);
+      if (stream !== undefined) event.output = await this.#open(stream);
       return { done: false, value: event };
     }
     this.#done = true;
-    if (failure !== undefined) throw this.#failure(failure);
+    if (failure !== undefined) throw this.#failureOf(failure);
     return over();
   }
 

@@ -96,6 +96,12 @@ export class WorkflowBinding extends WorkerEntrypoint {
     throw failureOf(reply.failure);
   }
 
+  async #stream(id, entry) {
+    const response = await this.#fetch('stream', `,"id":${idText(id)},"entry":${entry}`);
+    if (response.ok) return response.body;
+    throw failureOf((await response.json()).failure);
+  }
+
   #one(method, id) {
     return this.#call(method, `,"id":${idText(id)}`);
   }
@@ -249,8 +255,8 @@ export class WorkflowBinding extends WorkerEntrypoint {
       throw failureOf(INVALID_SUBSCRIPTION);
     }
     const response = await this.#fetch('subscribe', `,"id":${idText(id)}${asked}`);
-    if (response.ok) return new Subscription(response.body, failureOf);
-    throw failureOf((await response.json()).failure);
+    if (!response.ok) throw failureOf((await response.json()).failure);
+    return new Subscription(response.body, { failureOf, open: (entry) => this.#stream(id, entry) });
   }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::Value;
 use async_trait::async_trait;
+use bytes::Bytes;
 use cairn_core::{ErrorInfo, RestartFrom, RollbackView, Status, Undo};
 
 /// Serves the calls that user code makes on its workflow bindings.
@@ -18,6 +19,35 @@ pub trait BindingHost: Send + Sync + 'static {
     /// # Errors
     /// [`BindingError`]; [`BindingError::INVALID_SUBSCRIPTION`] where the options are not of the documented form.
     async fn subscribe(&self, call: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError>;
+
+    /// Reads a stream that an event told of.
+    ///
+    /// # Errors
+    /// [`BindingError`]
+    async fn stream(&self, call: StreamCall) -> Result<Box<dyn PieceSource>, BindingError>;
+}
+
+/// One reading of a stream. Account and workflow come from the binding's own configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamCall {
+    /// The account of the Worker that reads.
+    pub account: String,
+    /// The workflow its binding names.
+    pub workflow: String,
+    /// The instance.
+    pub id: String,
+    /// What the event said ([`BindingEvent::stream`]).
+    pub entry: u64,
+}
+
+/// The pieces of a stream, one after the other.
+#[async_trait]
+pub trait PieceSource: Send {
+    /// The next piece; none after the last.
+    ///
+    /// # Errors
+    /// [`BindingError`] when it cannot be had; then it is over.
+    async fn next(&mut self) -> Result<Option<Bytes>, BindingError>;
 }
 
 /// One call of `subscribe(options)`. Account and workflow come from the binding's own configuration.
@@ -52,6 +82,8 @@ pub struct BindingEvent {
     pub fields: String,
     /// The field with a value of user code, and the value.
     pub value: Option<(&'static str, Value)>,
+    /// The entry that carries the output, where that is a stream.
+    pub stream: Option<u64>,
 }
 
 /// One call. Account and workflow come from the binding's own configuration, not from user code.

@@ -15,7 +15,7 @@ pub mod workerd;
 
 pub use binding::{
     BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
-    EventSource, SubscribeCall,
+    EventSource, PieceSource, StreamCall, SubscribeCall,
 };
 pub use command::{Command, FirstAttempts, Firing, Known, KnownStep, Outcome, RunRollback, StartRun};
 pub use frame::CHUNK_BYTES;

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use cairn_engine::Engine;
-use cairn_runtime::{BindingCall, BindingError, BindingHost, BindingReply, EventSource, SubscribeCall};
+use cairn_runtime::{
+    BindingCall, BindingError, BindingHost, BindingReply, EventSource, PieceSource, StreamCall, SubscribeCall,
+};
 use parking_lot::Mutex;
 
 /// The engine, until the server ends: engine and runtime hold each other, and one of them must let go for the store to be closed.
@@ -34,5 +36,9 @@ impl BindingHost for Bindings {
 
     async fn subscribe(&self, call: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError> {
         BindingHost::subscribe(&self.engine()?, call).await
+    }
+
+    async fn stream(&self, call: StreamCall) -> Result<Box<dyn PieceSource>, BindingError> {
+        self.engine()?.stream(call).await
     }
 }

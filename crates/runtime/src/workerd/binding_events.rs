@@ -1,19 +1,18 @@
 //! The events of an instance as the body of an answer to `js/subscription.js`: JSON texts, each ended by a record separator,
-//! which stands in no JSON. The reader's pace is the writer's; a reader that goes away ends the subscription.
+//! which stands in no JSON; and a stream that one of them tells of, as it is. The reader's pace is the writer's; a reader that goes away ends it.
 
-use crate::{BindingError, BindingEvent, EventSource};
+use crate::{BindingError, BindingEvent, EventSource, PieceSource};
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use serde_json::json;
-use std::convert::Infallible;
 
 const SEPARATOR: char = '\u{1e}';
 
 /// The events until their end, or until one cannot be had.
-pub(super) fn body(source: Box<dyn EventSource>) -> UnsyncBoxBody<Bytes, Infallible> {
+pub(super) fn body(source: Box<dyn EventSource>) -> UnsyncBoxBody<Bytes, BindingError> {
     let texts = stream::unfold(Some(source), |source| async move {
         let mut source = source?;
         let (mut text, goes_on) = match source.next().await {
@@ -28,7 +27,32 @@ pub(super) fn body(source: Box<dyn EventSource>) -> UnsyncBoxBody<Bytes, Infalli
     StreamBody::new(texts).boxed_unsync()
 }
 
-fn event_text(BindingEvent { fields, value }: &BindingEvent) -> String {
+/// The pieces of a stream. One that cannot be had breaks the connection, by which the reader learns of it.
+pub(super) fn pieces(source: Box<dyn PieceSource>) -> UnsyncBoxBody<Bytes, BindingError> {
+    let pieces = stream::unfold(Some(source), |source| async move {
+        let mut source = source?;
+        match source.next().await {
+            Ok(Some(piece)) => Some((Ok(Frame::data(piece)), Some(source))),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(%error, "a stream could not be read to its end");
+                Some((Err(error), None))
+            }
+        }
+    });
+    StreamBody::new(pieces).boxed_unsync()
+}
+
+fn event_text(
+    BindingEvent {
+        fields,
+        value,
+        stream,
+    }: &BindingEvent,
+) -> String {
+    if let Some(entry) = stream {
+        return format!("{{\"event\":{fields},\"stream\":{entry}}}");
+    }
     let Some((name, value)) = value else {
         return format!("{{\"event\":{fields}}}");
     };

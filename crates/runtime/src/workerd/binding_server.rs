@@ -6,8 +6,8 @@
 use super::binding_events;
 use super::supervisor::Shared;
 use crate::{
-    Binding, BindingCall, BindingError, BindingMethod, BindingReply, CreateOptions, EventSource,
-    SubscribeCall, Value, WorkerError, WorkerSpec,
+    Binding, BindingCall, BindingError, BindingMethod, BindingReply, CreateOptions, EventSource, PieceSource,
+    StreamCall, SubscribeCall, Value, WorkerError, WorkerSpec,
 };
 use bytes::Bytes;
 use cairn_core::{DurationInput, RestartFrom, RollbackView, StepKey, StepKind, Undo, parse_duration};
@@ -103,16 +103,18 @@ async fn serve(stream: UnixStream, service: Arc<Service>) {
 async fn answer(
     request: Request<Incoming>,
     service: Arc<Service>,
-) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
+) -> Result<Response<UnsyncBoxBody<Bytes, BindingError>>, Infallible> {
     let (text, status) = match service.call(request).await {
         Ok(Answered::Reply(reply)) => (reply_text(&reply), StatusCode::OK),
         Ok(Answered::Events(source)) => return Ok(Response::new(binding_events::body(source))),
+        Ok(Answered::Pieces(source)) => return Ok(Response::new(binding_events::pieces(source))),
         Err(error) => (
             json!({ "failure": error.message }).to_string(),
             StatusCode::BAD_REQUEST,
         ),
     };
-    let mut response = Response::new(Full::new(text.into()).boxed_unsync());
+    let whole = Full::new(text.into()).map_err(|never: Infallible| match never {});
+    let mut response = Response::new(whole.boxed_unsync());
     *response.status_mut() = status;
     Ok(response)
 }
@@ -121,6 +123,7 @@ async fn answer(
 enum Answered {
     Reply(BindingReply),
     Events(Box<dyn EventSource>),
+    Pieces(Box<dyn PieceSource>),
 }
 
 fn refuse(message: impl Into<String>) -> BindingError {
@@ -154,6 +157,10 @@ impl Service {
             let call = asked.subscribe((account, workflow))?;
             return host.subscribe(call).await.map(Answered::Events);
         }
+        if asked.method == "stream" {
+            let call = asked.stream((account, workflow))?;
+            return host.stream(call).await.map(Answered::Pieces);
+        }
         let call = BindingCall {
             account,
             workflow,
@@ -182,6 +189,7 @@ struct Asked<'a> {
     #[serde(default)]
     rollback: bool,
     from: Option<FromWire>,
+    entry: Option<u64>,
 }
 
 /// The step to restart from.
@@ -238,6 +246,15 @@ impl Asked<'_> {
             id: self.id.ok_or_else(|| refuse("(body) the call has no id"))?,
             cursor: self.cursor.unwrap_or(0),
             filter: self.filter,
+        })
+    }
+
+    fn stream(self, (account, workflow): (String, String)) -> Result<StreamCall, BindingError> {
+        Ok(StreamCall {
+            account,
+            workflow,
+            id: self.id.ok_or_else(|| refuse("(body) the call has no id"))?,
+            entry: self.entry.ok_or_else(|| refuse("(body) the call has no entry"))?,
         })
     }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use cairn_core::{ErrorInfo, RestartFrom, RollbackView, Status, StepKey, StepKind, Undo};
 use cairn_runtime::{
     Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, EventSource,
-    Runtime as _, SubscribeCall, Value, WorkflowExport,
+    PieceSource, Runtime as _, StreamCall, SubscribeCall, Value, WorkflowExport,
 };
 use std::sync::{Arc, Mutex};
 
@@ -51,6 +51,10 @@ impl BindingHost for Host {
     }
 
     async fn subscribe(&self, _: SubscribeCall) -> Result<Box<dyn EventSource>, BindingError> {
+        Err(missing())
+    }
+
+    async fn stream(&self, _: StreamCall) -> Result<Box<dyn PieceSource>, BindingError> {
         Err(missing())
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::harness::{World, flow, spec};
 use async_trait::async_trait;
+use bytes::Bytes;
 use cairn_runtime::{
-    Binding, BindingCall, BindingError, BindingEvent, BindingHost, BindingReply, EventSource, SubscribeCall,
-    Value,
+    Binding, BindingCall, BindingError, BindingEvent, BindingHost, BindingReply, EventSource, PieceSource,
+    StreamCall, SubscribeCall, Value,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -60,6 +61,31 @@ impl BindingHost for Host {
             ended: self.ended.clone(),
         }))
     }
+
+    async fn stream(&self, call: StreamCall) -> Result<Box<dyn PieceSource>, BindingError> {
+        assert_eq!((call.workflow.as_str(), call.id.as_str()), ("other", "known"));
+        match call.entry {
+            7 => Ok(Box::new(Pieces(["one ", "two"].into()))),
+            8 => Ok(Box::new(Pieces(["one ", "broken"].into()))),
+            _ => Err(BindingError {
+                message: "(body) no stream".into(),
+            }),
+        }
+    }
+}
+
+struct Pieces(VecDeque<&'static str>);
+
+#[async_trait]
+impl PieceSource for Pieces {
+    async fn next(&mut self) -> Result<Option<Bytes>, BindingError> {
+        match self.0.pop_front() {
+            Some("broken") => Err(BindingError {
+                message: "(internal) broken".into(),
+            }),
+            piece => Ok(piece.map(Bytes::from)),
+        }
+    }
 }
 
 fn event(fields: &str, value: Option<&str>) -> Result<Option<BindingEvent>, BindingError> {
@@ -67,6 +93,15 @@ fn event(fields: &str, value: Option<&str>) -> Result<Option<BindingEvent>, Bind
     Ok(Some(BindingEvent {
         fields: fields.into(),
         value: value.map(|text| ("output", stored(text))),
+        stream: None,
+    }))
+}
+
+fn event_of_stream(entry: u64) -> Result<Option<BindingEvent>, BindingError> {
+    Ok(Some(BindingEvent {
+        fields: "{\"output\":\"one …\"}".into(),
+        value: None,
+        stream: Some(entry),
     }))
 }
 
@@ -150,6 +185,26 @@ async fn events_are_read_one_after_the_other() {
             call(0, None)
         ]
     );
+}
+
+#[tokio::test]
+async fn a_stream_comes_as_a_stream() {
+    let script = [event_of_stream(7), event_of_stream(8), event_of_stream(9)];
+    let body = "const sub = await it.subscribe();
+        const { output } = (await sub.next()).value;
+        lines.push(output instanceof ReadableStream, await new Response(output).text());
+        const broken = sub.next().then(({ value }) => new Response(value.output).text());
+        await broken.then((text) => lines.push(`whole: ${text}`), () => lines.push('broken'));
+        await read(sub);";
+    let Some(asked) = ask(script.into(), body).await else {
+        return;
+    };
+    expect_test::expect![[r#"
+        true
+        one two
+        broken
+        Error WorkflowError: (body) no stream"#]]
+    .assert_eq(&asked.output);
 }
 
 #[tokio::test]
