@@ -269,6 +269,71 @@ fn step_calls() {
 }
 
 #[test]
+fn streams_come_and_go_in_pieces() {
+    assert_eq!(
+        one(r#"["chunk",7,1,2,0,"AAEC"]"#),
+        ReportKind::Chunk {
+            call: CallId(1),
+            attempt: 2,
+            index: 0,
+            bytes: bytes::Bytes::from_static(&[0, 1, 2]),
+        }
+    );
+    assert_eq!(
+        one(r#"["streamed",7,1,2,3,700000]"#),
+        ReportKind::Streamed {
+            call: CallId(1),
+            attempt: 2,
+            chunks: 3,
+            bytes: 700_000
+        }
+    );
+    assert_eq!(
+        one(r#"["pull",7,1,9007199254740991,2]"#),
+        ReportKind::Pull {
+            pull: 1,
+            stream: (1 << 53) - 1,
+            index: 2
+        }
+    );
+    let chunk = |bytes: usize| {
+        let text = base64::Engine::encode(
+            &base64::engine::general_purpose::STANDARD,
+            vec![7; bytes],
+        );
+        read(&format!("[[\"chunk\",7,1,1,0,\"{text}\"]]"))
+    };
+    assert!(chunk(CHUNK_BYTES).is_ok());
+    for bytes in [0, CHUNK_BYTES + 1, CHUNK_BYTES + 2, CHUNK_BYTES + 3] {
+        assert!(chunk(bytes).is_err(), "{bytes}");
+    }
+    let (run, call) = (RunId(1), CallId(3));
+    let stream = crate::StoredStream::new(5, (1, 2), b"hi");
+    let piece = |bytes: Option<&'static [u8]>| Command::Piece {
+        run,
+        pull: 4,
+        bytes: bytes.map(bytes::Bytes::from_static),
+    };
+    let mut writer = FrameWriter::default();
+    writer.credit(16);
+    for command in [
+        Command::Kept { run, chunks: 2 },
+        Command::Halt { run, call, attempt: 2 },
+        piece(Some(&[0, 1])),
+        piece(None),
+        Command::Settle {
+            run,
+            call,
+            outcome: Outcome::Value(Value::stream(&stream)),
+        },
+    ] {
+        writer.push(&command).unwrap();
+    }
+    expect![[r#"[["credit",16],["halt",1,3,2],["piece",1,4,"AAE="],["piece",1,4,null],["value",1,3,"s",{"stream":5,"chunks":1,"bytes":2,"preview":"hi"}]]"#]]
+        .assert_eq(&String::from_utf8(writer.take().remove(0)).unwrap());
+}
+
+#[test]
 fn outcomes_of_attempts_and_runs() {
     let output = Value::undefined();
     assert_eq!(
@@ -357,6 +422,13 @@ fn anything_else_is_an_error() {
         "[[\"done\",7,1,0,\"j\",1]]",
         "[[\"done\",7,4294967296,1,\"j\",1]]",
         "[[\"done\",\"7\",1,1,\"j\",1]]",
+        "[[\"done\",7,1,1,\"s\",{\"stream\":1,\"chunks\":0,\"bytes\":0,\"preview\":\"\"}]]",
+        "[[\"chunk\",7,1,1,0,\"A\"]]",
+        "[[\"chunk\",7,1,1,0,\"AA-_\"]]",
+        "[[\"chunk\",7,1,1,-1,\"AAAA\"]]",
+        "[[\"chunk\",7,1,1,0,null]]",
+        "[[\"streamed\",7,1,1,1]]",
+        "[[\"pull\",7,1,-5,0]]",
         "[[\"threw\",7,1,1,[\"E\"],null]]",
         "[[\"threw\",7,1,1,[\"E\",\"m\"],[2,1]]]",
         "[[\"threw\",7,1,1,[\"E\",\"m\"],[1,-1]]]",

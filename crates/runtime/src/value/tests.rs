@@ -29,6 +29,21 @@ fn undefined_is_no_json() {
 }
 
 #[test]
+fn streams_are_shown_by_their_preview() {
+    let stream = StoredStream::new(5, (1, 4), b"a\"\nb");
+    let value = Value::stream(&stream);
+    assert_eq!(Value::from_stored(value.as_bytes().clone()).unwrap(), value);
+    assert_eq!(value.as_stream(), Some(stream));
+    assert_eq!(value.to_json_text(), r#""a\"\nb""#);
+    assert_eq!(value.without_stream().as_bytes().as_ref(), br#"j"a\"\nb""#);
+    assert_eq!(Value::undefined().as_stream(), None);
+    assert_eq!(Value::undefined().without_stream(), Value::undefined());
+    assert!(stored(r#"s{"stream":1,"chunks":1,"bytes":2}"#).is_err());
+    assert!(stored(r#"s{"stream":1,"chunks":1,"bytes":2,"preview":"","more":1}"#).is_err());
+    assert!(stored("s").is_err());
+}
+
+#[test]
 fn graphs_as_clients_read_them() {
     assert_eq!(
         shown(r#"g[["o","a",1,"b",2,"c",3],["u"],["n","NaN"],["n","-0"]]"#),
