@@ -85,6 +85,9 @@ pub struct PutRequest {
     /// Kept, without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jurisdiction: Option<String>,
+    /// Cairn's own: whether instances that do not execute move to the latest version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_latest: Option<bool>,
 }
 
 /// Answer of `PUT /workflows/:name`.

@@ -139,7 +139,7 @@ impl Engine {
         })
     }
 
-    async fn keep_secrets(
+    pub(crate) async fn keep_secrets(
         &self,
         account: &str,
         script: &str,
@@ -158,7 +158,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes a version the one that new instances and requests use.
+    /// Makes a version the one that new instances and requests use, and those that follow the latest.
     ///
     /// # Errors
     /// [`EngineError::VersionNotFound`]
@@ -168,13 +168,17 @@ impl Engine {
         script: &str,
         version: &str,
     ) -> Result<(), EngineError> {
+        let known = self.script(account, script).await?.and_then(|row| row.deployed);
+        if known.is_some_and(|(deployed, _)| deployed == version) {
+            return Ok(());
+        }
         let deployed = self
             .shared
             .store
             .deploy(account, script, version, self.shared.clock.now())
             .await?;
         if deployed {
-            Ok(())
+            self.move_on(account, script).await
         } else {
             Err(EngineError::VersionNotFound(version.into()))
         }
@@ -218,7 +222,7 @@ impl Engine {
         ScriptMetadata::from_stored(&modules.metadata)
     }
 
-    /// Defines a workflow or changes it; each call makes a new version. Its schedules fire from now on; those it had before go on.
+    /// Defines a workflow or changes it; each call makes a new version, unless nothing has changed since the last, the script included. Its schedules fire from now on; those it had before go on.
     ///
     /// # Errors
     /// [`EngineError::InvalidName`], and [`EngineError::InvalidInput`] when the account has too many schedules.
@@ -241,6 +245,11 @@ impl Engine {
         }
         let settings = serde_json::to_string(&put.settings)
             .map_err(|error| EngineError::InvalidInput(error.to_string()))?;
+        let asked = (put.script.as_str(), put.class_name.as_str(), settings.as_str());
+        if let Some(row) = self.unchanged_workflow(account, name, asked).await? {
+            return Ok(row);
+        }
+        let follow_latest = put.settings.follow_latest;
         let workflow = NewWorkflow {
             account: account.into(),
             name: name.into(),
@@ -255,6 +264,8 @@ impl Engine {
         let row = self.shared.store.put_workflow(workflow).await?;
         self.shared.schedules_changed.notify_one();
         self.shared.slots.set_limit(row.no, account, concurrency);
+        self.shared.following.set(row.no, follow_latest);
+        self.move_on(account, &row.script).await?;
         self.shared.signal(Signal::Slots);
         Ok(row)
     }

@@ -112,7 +112,8 @@ async fn load_all(shared: &Shared, claimed: Vec<Claimed>) -> Vec<Loaded> {
     loaded
 }
 
-async fn load(shared: &Shared, claimed: Claimed) -> Result<Loaded, EngineError> {
+async fn load(shared: &Shared, mut claimed: Claimed) -> Result<Loaded, EngineError> {
+    let repin = shared.follow_latest(&mut claimed).await?;
     let limits = shared.limits_of_row(&claimed.row).await?;
     let mut journal = Vec::with_capacity(claimed.journal.len());
     let mut values = BTreeMap::new();
@@ -130,6 +131,7 @@ async fn load(shared: &Shared, claimed: Claimed) -> Result<Loaded, EngineError> 
         journal,
         values,
         inbox: claimed.inbox,
+        repin,
     })
 }
 

@@ -6,6 +6,7 @@
 use crate::driver::{Abandon, Driver, Hearing, Out, Reply, Unread};
 use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, ParkedAnswer, Signal};
 use crate::slots::Free;
+use crate::versions::Latest;
 use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance, streams};
 use cairn_core::Timestamp;
 use cairn_runtime::{Report, ReportKind, RunId};
@@ -192,6 +193,7 @@ impl Dispatcher {
                 }
             }
             Signal::Slots => {}
+            Signal::Deployed(latest) => self.deployed(&latest),
             Signal::ClaimedParked {
                 workflow,
                 asked,
@@ -596,6 +598,16 @@ impl Dispatcher {
             self.shared
                 .runtime
                 .perform(std::mem::take(&mut self.out.commands));
+        }
+    }
+
+    /// Instances that wait are given up, and taken up again on the version they follow.
+    fn deployed(&mut self, latest: &[Latest]) {
+        for (instance, driver) in &mut self.drivers {
+            let followed = latest.iter().find(|latest| latest.workflow == driver.workflow());
+            if followed.is_some_and(|latest| driver.follow_version(latest)) {
+                self.touched.push(*instance);
+            }
         }
     }
 

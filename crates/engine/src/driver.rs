@@ -12,6 +12,7 @@ use crate::message::{Message, Request};
 use crate::schedules::firing_of;
 use crate::signal::Loaded;
 use crate::streams::{Pull, Write};
+use crate::versions::Latest;
 use bytes::Bytes;
 use cairn_core::{
     Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, OutputKind, Purpose, Rejected, Seq, Slot, Status,
@@ -66,6 +67,8 @@ pub(crate) struct Driver {
     streams: Streams,
     /// Whether the rules have asked for a slot and not been answered.
     asks_for_slot: bool,
+    /// Whether it is to be taken up again, on a newer version, once nothing executes.
+    is_outdated: bool,
     /// Whether it is known to hold a slot.
     holds_slot: bool,
     /// When the dispatcher looks again.
@@ -137,7 +140,7 @@ impl Driver {
             in_flight: 0,
             consumed: None,
             last_message: InboxNo::default(),
-            repin: None,
+            repin: loaded.repin,
             release: None,
             leaving: false,
             released_at: None,
@@ -145,6 +148,7 @@ impl Driver {
             doubled: Doubled::default(),
             streams: Streams::new(loaded.lease.epoch),
             asks_for_slot: false,
+            is_outdated: false,
             holds_slot: false,
             timer: None,
         })
@@ -164,6 +168,13 @@ impl Driver {
 
     pub(crate) fn status(&self) -> Status {
         self.instance.summary().status
+    }
+
+    /// There is a version to follow; whether it is another than this instance runs on.
+    pub(crate) fn follow_version(&mut self, latest: &Latest) -> bool {
+        self.is_outdated = (&self.row.script_version, &self.row.class_name)
+            != (&latest.script_version, &latest.class_name);
+        self.is_outdated
     }
 
     /// Says how it stands with slots: what the rules are told, and whether it counts as holding one.
@@ -233,6 +244,9 @@ impl Driver {
         out: &mut Out,
     ) -> Result<(), Abandon> {
         self.read(now, inbox, out)?;
+        if self.is_busy() {
+            self.send_doubled_events(now, out)?;
+        }
         if self.is_busy() && !self.instance.has_run() {
             self.handle(now, Input::Claimed, None, out)?;
         }
@@ -366,6 +380,9 @@ impl Driver {
         if self.is_busy() {
             self.send_doubled_events(now, out)?;
             self.handle(now, Input::Tick, None, out)?;
+            if self.is_outdated && self.status() == Status::Waiting {
+                self.give_up(now, out);
+            }
         }
         self.halt_streams(out);
         Ok(())

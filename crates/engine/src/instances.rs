@@ -442,6 +442,7 @@ fn loaded(
         journal: vec![entry.clone()],
         values: [(Seq(0), instance.params)].into(),
         inbox: Vec::new(),
+        repin: None,
     }
 }
 

@@ -28,6 +28,7 @@ mod signal;
 mod slots;
 mod streams;
 mod testing;
+mod versions;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
 pub use clock::{Clock, ShiftedClock, SystemClock};
@@ -102,6 +103,8 @@ struct Shared {
     next_token: AtomicU64,
     /// How many instances run at once, and who waits.
     slots: slots::Slots,
+    /// Which instances follow the latest version.
+    following: versions::Following,
     /// How many instances were created of late.
     rates: rate::Rates,
     /// What tests put in place of user code.
@@ -135,7 +138,9 @@ impl Engine {
             let settings = catalog::read_settings(&load.settings)?;
             Ok((load, settings))
         });
-        let loads = with_settings.collect::<Result<_, EngineError>>()?;
+        let loads = with_settings.collect::<Result<Vec<_>, EngineError>>()?;
+        let follows = |(load, own): &(cairn_store::Load, WorkflowSettings)| Some((load.workflow, own.follow_latest?));
+        let following = versions::Following::new(settings.follow_latest, loads.iter().filter_map(follows).collect());
         let slots = slots::Slots::new(settings.concurrency_account, loads);
         let (signals, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -149,6 +154,7 @@ impl Engine {
             waiters: Mutex::default(),
             next_token: AtomicU64::new(1),
             slots,
+            following,
             rates: rate::Rates::default(),
             doubles: doubles::AllDoubles::default(),
             followers: followers::Followers::default(),

@@ -1,7 +1,7 @@
-//! Housekeeping: the node's lease, instances whose retention is over, and schedules.
+//! Housekeeping: the node's lease, instances whose retention is over, versions that nothing needs, and schedules.
 
 use crate::Shared;
-use crate::schedules;
+use crate::{schedules, versions};
 use crate::signal::Signal;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(renew(Arc::clone(shared)));
     tasks.spawn(expire(Arc::clone(shared)));
+    tasks.spawn(versions::sweep(Arc::clone(shared)));
     tasks.spawn(schedules::keep(Arc::clone(shared)));
     tasks
 }

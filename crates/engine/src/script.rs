@@ -129,6 +129,9 @@ pub struct ScriptMetadata {
     /// Names of all exports; `default` answers requests.
     #[serde(default)]
     pub exports: Vec<String>,
+    /// Milliseconds its process took to answer when it was uploaded.
+    #[serde(default)]
+    pub startup_millis: u64,
     /// Annotations, as JSON text of an object.
     pub annotations: Option<String>,
 }
@@ -326,6 +329,7 @@ pub(crate) fn metadata_of(upload: &Upload, checked: &Checked) -> ScriptMetadata 
         compatibility_flags: upload.compatibility_flags.clone(),
         workflow_classes: checked.workflow_classes.iter().cloned().collect(),
         exports: checked.exports.iter().cloned().collect(),
+        startup_millis: checked.startup_millis,
         annotations: upload.annotations.clone(),
     }
 }

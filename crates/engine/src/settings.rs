@@ -22,6 +22,10 @@ pub struct Settings {
     pub creations_per_second_account: u32,
     /// Instances of one workflow that may be created or restarted a second; 0 for any number.
     pub creations_per_second_workflow: u32,
+    /// Versions of a script or workflow that are kept though nothing needs them.
+    pub versions_kept: usize,
+    /// Whether instances that do not execute move to the latest version, where their workflow does not say.
+    pub follow_latest: bool,
     /// How long finished instances are kept by default, milliseconds.
     pub retention_millis: u64,
     /// How long this node may be silent before others may take its instances, milliseconds.
@@ -39,6 +43,8 @@ impl Default for Settings {
             concurrency_account: 50_000,
             creations_per_second_account: 0,
             creations_per_second_workflow: 0,
+            versions_kept: 10,
+            follow_latest: false,
             retention_millis: 7 * 86_400_000,
             lease_millis: 30_000,
         }
@@ -55,6 +61,9 @@ pub struct WorkflowSettings {
     /// `concurrency.limit`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
+    /// Whether instances that do not execute move to the latest version; as the server says when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow_latest: Option<bool>,
     /// `schedules[].cron`
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schedules: Vec<String>,

@@ -1,9 +1,10 @@
 //! What wakes the dispatcher, beside the runtime's reports and its own timers.
 
 use crate::streams::{Kept, Pull};
+use crate::versions::Latest;
 use bytes::Bytes;
 use cairn_core::{Entry, Limits, Seq, Timestamp};
-use cairn_store::{CommitError, InboxMessage, InstanceNo, InstanceRow, Lease, StoreError};
+use cairn_store::{CommitError, InboxMessage, InstanceNo, InstanceRow, Lease, Repin, StoreError};
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 
@@ -35,6 +36,8 @@ pub(crate) enum Signal {
     StreamsKept(Vec<Kept>),
     /// A piece of a stream was read.
     Pulled(Pull, Result<Option<Bytes>, StoreError>),
+    /// Workflows have a new version that their instances follow.
+    Deployed(Vec<Latest>),
     /// More slots may be free, or more instances must ask for one.
     Slots,
     /// Parked instances of a workflow were claimed, up to so many.
@@ -93,4 +96,6 @@ pub(crate) struct Loaded {
     /// The values the journal carries.
     pub(crate) values: BTreeMap<Seq, Bytes>,
     pub(crate) inbox: Vec<InboxMessage>,
+    /// What the row says of versions is new, and to be written.
+    pub(crate) repin: Option<Repin>,
 }

@@ -209,6 +209,7 @@ async fn a_timeout_stops_the_reading_and_drops_what_came() {
             .is_some()
     );
     world.pass(600_000).await;
+    println!("{:?} {:?}", world.commands, world.engine.instance(ACCOUNT, "flow", ("one", 5)).await.unwrap().view);
     let (run, call) = (world.run("one"), CallId(1));
     let halt = Command::Halt {
         run,

@@ -17,6 +17,7 @@ enum Slot<'a> {
     Word(&'a mut u32),
     Long(&'a mut u64),
     Size(&'a mut usize),
+    Flag(&'a mut bool),
 }
 
 /// Why a setting was not accepted.
@@ -53,7 +54,7 @@ const CENTURY_MILLIS: u64 = 36_500 * DAY_MILLIS;
 const VALUE_MAX: u64 = LARGEST_VALUE as u64;
 
 #[rustfmt::skip]
-const SETTINGS: [Setting; 19] = [
+const SETTINGS: [Setting; 21] = [
     Setting { name: "limits.steps", about: "`step.do` calls in one instance, where its workflow does not say", range: 1..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.steps) },
     Setting { name: "limits.retries", about: "highest `retries.limit` of a step", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.retries) },
     Setting { name: "limits.result_bytes", about: "bytes of one step result or output", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.limits.result_bytes) },
@@ -70,6 +71,8 @@ const SETTINGS: [Setting; 19] = [
     Setting { name: "limits.concurrency_account", about: "instances of an account that run at once, where those that wait do not count; the others are queued", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.concurrency_account) },
     Setting { name: "limits.creations_per_second_account", about: "instances an account may create or restart a second (Cloudflare: 300); 0 for any number", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.creations_per_second_account) },
     Setting { name: "limits.creations_per_second_workflow", about: "the same for one workflow (Cloudflare: 100); 0 for any number", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.creations_per_second_workflow) },
+    Setting { name: "limits.versions_kept", about: "versions of a script or workflow that are kept though nothing needs them", range: 2..=1_000_000, slot: |config| Slot::Size(&mut config.settings.versions_kept) },
+    Setting { name: "versions.follow_latest", about: "1: instances move to the latest version when nothing of them executes; 0: they stay on theirs (`dev` has 1)", range: 0..=1, slot: |config| Slot::Flag(&mut config.settings.follow_latest) },
     Setting { name: "limits.retention_millis", about: "how long finished instances are kept, where nothing else says, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.settings.retention_millis) },
     Setting { name: "limits.json_bytes", about: "bytes of a request body", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.json_bytes) },
     Setting { name: "limits.script_bytes", about: "bytes of an uploaded script, all modules together", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.script_bytes) },
@@ -84,6 +87,10 @@ impl Slot<'_> {
                 true
             }
             Self::Size(slot) => usize::try_from(value).map(|value| *slot = value).is_ok(),
+            Self::Flag(slot) => {
+                *slot = value == 1;
+                true
+            }
         }
     }
 
@@ -92,6 +99,7 @@ impl Slot<'_> {
             Self::Word(slot) => u64::from(*slot),
             Self::Long(slot) => *slot,
             Self::Size(slot) => *slot as u64,
+            Self::Flag(slot) => u64::from(*slot),
         }
     }
 }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use cairn_core::{CallId, CallRequest, Callback, ConfigInput, DurationInput, StepCall};
 use cairn_engine::{
     Clock, CreateInstance, CreatedInstance, EarlierSecrets, Engine, EngineError, Module, ModuleKind, Parts,
-    PutWorkflow, Settings, ShiftedClock, Status, StepKey, StepKind, Timestamp, Trigger, Upload, Value, WorkflowSettings,
+    PutWorkflow, Settings, ShiftedClock, Status, StepKey, StepKind, Timestamp, Trigger, Upload, Value,
+    WorkflowSettings,
 };
 use cairn_runtime::scripted::Scripted;
 use cairn_runtime::{Checked, Command, Report, ReportKind, RunId, StartRun};

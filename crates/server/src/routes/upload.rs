@@ -14,7 +14,7 @@ const NAME_MAX: usize = 63;
 
 /// `PUT …/scripts/:s`: uploads and deploys.
 pub(super) async fn put(call: &Call, body: Body, (account, script): (&str, &str)) -> Answer {
-    let (uploaded, workflows) = keep(call, body, (account, script)).await?;
+    let (uploaded, workflows) = keep(call, body, (account, script), Same::Reuse).await?;
     let cairn = call.engine();
     cairn
         .deploy_version(account, script, &uploaded.version)
@@ -42,7 +42,7 @@ pub(super) async fn put(call: &Call, body: Body, (account, script): (&str, &str)
 
 /// `POST …/versions`: uploads, for a deployment to come. Workflows of `exports` are left to what follows: wrangler puts them itself.
 pub(super) async fn version(call: &Call, body: Body, (account, script): (&str, &str)) -> Answer {
-    let (uploaded, _) = keep(call, body, (account, script)).await?;
+    let (uploaded, _) = keep(call, body, (account, script), Same::Keep).await?;
     let rows = call
         .engine()
         .script_versions(account, script)
@@ -56,11 +56,21 @@ pub(super) async fn version(call: &Call, body: Body, (account, script): (&str, &
     done(version)
 }
 
+/// What becomes of an upload that is the same as the deployed version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Same {
+    /// That version does.
+    Reuse,
+    /// It is a version of its own.
+    Keep,
+}
+
 /// Reads an upload, checks that it runs, and keeps it. What is refused changes nothing.
 async fn keep(
     call: &Call,
     body: Body,
     (account, script): (&str, &str),
+    same: Same,
 ) -> Result<(UploadedScript, Vec<(String, PutWorkflow)>), Failure> {
     check_script_name(script)?;
     let form = upload::read(&call.headers, body, &call.app.limits).await?;
@@ -79,6 +89,12 @@ async fn keep(
             )
         })?;
         puts.push((name, export.put(script, &class)?));
+    }
+    if same == Same::Reuse {
+        let unchanged = call.engine().unchanged(account, script, &upload).await;
+        if let Some(uploaded) = unchanged.map_err(engine)? {
+            return Ok((uploaded, puts));
+        }
     }
     let uploaded = call
         .engine()

@@ -48,6 +48,7 @@ impl WorkflowExport {
             schedules,
             default_retention: self.default_retention,
             jurisdiction: self.jurisdiction,
+            follow_latest: None,
         })
     }
 }
@@ -86,6 +87,7 @@ pub(crate) fn put_workflow(asked: PutRequest) -> Result<PutWorkflow, Failure> {
         settings: WorkflowSettings {
             steps,
             concurrency,
+            follow_latest: asked.follow_latest,
             schedules,
             success_retention_millis,
             error_retention_millis,

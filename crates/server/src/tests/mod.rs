@@ -6,6 +6,7 @@ mod instances;
 mod schedules;
 mod server;
 mod subscribe;
+mod testing;
 mod uploads;
 mod workers;
 mod workflows;

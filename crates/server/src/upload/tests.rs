@@ -43,6 +43,7 @@ fn deployed(bindings: Vec<ScriptBinding>) -> ScriptMetadata {
         compatibility_flags: Vec::new(),
         workflow_classes: Vec::new(),
         exports: Vec::new(),
+        startup_millis: 0,
         annotations: None,
     }
 }
