@@ -91,52 +91,8 @@ async fn ask(body: &str) -> Option<(String, Arc<Host>)> {
     Some((serde_json::from_str(&output).unwrap(), host))
 }
 
-#[tokio::test]
-async fn calls_reach_the_host() {
-    let body = "await ask('create', () => FLOW.create({ id: 'a', params: { big: 5n, map: new Map([[1, 2]]) }, retention: { successRetention: '1 day', errorRetention: 1000 } }));
-        await ask('bare', async () => (await FLOW.create()).id);
-        await ask('undefined id', async () => (await FLOW.create({ id: undefined })).id);
-        await ask('batch', async () => (await FLOW.createBatch([{ id: 'x' }, { id: 'taken' }])).map(({ id }) => id));
-        const it = await FLOW.get('known');
-        await ask('status', () => it.status());
-        await ask('event', () => it.sendEvent({ type: 'go', payload: new Date(5) }));
-        for (const method of ['pause', 'resume', 'terminate', 'restart']) await ask(method, () => it[method]());
-        await ask('null params', async () => (await FLOW.create({ params: null })).id);
-        await ask('count', async () => (await FLOW.createBatch({ count: 2, params: 1, locationHint: 'weur' })).created.length);
-        await ask('terminate', () => it.terminate({ rollback: true }));
-        await ask('terminate', () => it.terminate({ rollback: false }));
-        await ask('restart', () => it.restart({ from: { name: 'charge', count: 2, type: 'waitForEvent' } }));
-        await ask('restart', () => it.restart({ from: { name: 'charge' } }));
-        await ask('name', () => FLOW.constructor.name);";
-    let Some((output, host)) = ask(body).await else {
-        return;
-    };
-    expect_test::expect![[r#"
-        create: {"id":"a"}
-        bare: "made-up"
-        undefined id: "made-up"
-        batch: ["x"]
-        status: {"status":"errored","error":{"name":"Error","message":"it\"s broken"},"output":[7]}
-        event: undefined
-        pause: undefined
-        resume: undefined
-        terminate: undefined
-        restart: undefined
-        null params: "made-up"
-        count: 2
-        terminate: undefined
-        terminate: undefined
-        restart: undefined
-        restart: undefined
-        name: "WorkflowImpl""#]]
-    .assert_eq(&output);
-    let calls = host.0.lock().unwrap();
-    assert!(
-        calls
-            .iter()
-            .all(|call| call.account == "acc" && call.workflow == "other \"flow\"")
-    );
-    let methods: Vec<BindingMethod> = calls.iter().map(|call| call.method.clone()).collect();
+/// What `calls_reach_the_host` has asked.
+fn expected_methods() -> Vec<BindingMethod> {
     let known = || "known".to_owned();
     let named = |id: &str| CreateOptions {
         id: Some(id.into()),
@@ -150,7 +106,7 @@ async fn calls_reach_the_host() {
             count,
         }),
     };
-    let expected = vec![
+    vec![
         BindingMethod::Create(CreateOptions {
             id: Some("a".into()),
             params: Some(
@@ -201,14 +157,60 @@ async fn calls_reach_the_host() {
         },
         restart(StepKind::WaitForEvent, 2),
         restart(StepKind::Do, 1),
-    ];
-    assert_eq!(methods, expected);
+    ]
 }
 
-/// The words are those of the reference engine; what it takes where it should not (reserved ids) is refused.
 #[tokio::test]
-async fn what_is_refused() {
-    let body = "const big = 'x'.repeat(600_000);
+async fn calls_reach_the_host() {
+    let body = "await ask('create', () => FLOW.create({ id: 'a', params: { big: 5n, map: new Map([[1, 2]]) }, retention: { successRetention: '1 day', errorRetention: 1000 } }));
+        await ask('bare', async () => (await FLOW.create()).id);
+        await ask('undefined id', async () => (await FLOW.create({ id: undefined })).id);
+        await ask('batch', async () => (await FLOW.createBatch([{ id: 'x' }, { id: 'taken' }])).map(({ id }) => id));
+        const it = await FLOW.get('known');
+        await ask('status', () => it.status());
+        await ask('event', () => it.sendEvent({ type: 'go', payload: new Date(5) }));
+        for (const method of ['pause', 'resume', 'terminate', 'restart']) await ask(method, () => it[method]());
+        await ask('null params', async () => (await FLOW.create({ params: null })).id);
+        await ask('count', async () => (await FLOW.createBatch({ count: 2, params: 1, locationHint: 'weur' })).created.length);
+        await ask('terminate', () => it.terminate({ rollback: true }));
+        await ask('terminate', () => it.terminate({ rollback: false }));
+        await ask('restart', () => it.restart({ from: { name: 'charge', count: 2, type: 'waitForEvent' } }));
+        await ask('restart', () => it.restart({ from: { name: 'charge' } }));
+        await ask('name', () => FLOW.constructor.name);";
+    let Some((output, host)) = ask(body).await else {
+        return;
+    };
+    expect_test::expect![[r#"
+        create: {"id":"a"}
+        bare: "made-up"
+        undefined id: "made-up"
+        batch: ["x"]
+        status: {"status":"errored","error":{"name":"Error","message":"it\"s broken"},"output":[7]}
+        event: undefined
+        pause: undefined
+        resume: undefined
+        terminate: undefined
+        restart: undefined
+        null params: "made-up"
+        count: 2
+        terminate: undefined
+        terminate: undefined
+        restart: undefined
+        restart: undefined
+        name: "WorkflowImpl""#]]
+    .assert_eq(&output);
+    let calls = host.0.lock().unwrap();
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.account == "acc" && call.workflow == "other \"flow\"")
+    );
+    let methods: Vec<BindingMethod> = calls.iter().map(|call| call.method.clone()).collect();
+    assert_eq!(methods, expected_methods());
+}
+
+/// Calls that are refused, by name.
+const REFUSED: &str = "const big = 'x'.repeat(600_000);
         const cases = {
           'get': () => FLOW.get('nope'),
           'taken': () => FLOW.create({ id: 'taken' }),
@@ -256,7 +258,11 @@ async fn what_is_refused() {
         const it = await FLOW.get('known');
         for (const from of [{}, { name: 'a', count: 0 }, { name: 'a', count: 1.5 }, { name: 'a', type: 'x' }, 5]) await ask(JSON.stringify(from), () => it.restart({ from }));
         await ask('event type', () => it.sendEvent({ type: 5 }));";
-    let Some((output, host)) = ask(body).await else {
+
+/// The words are those of the reference engine; what it takes where it should not (reserved ids) is refused.
+#[tokio::test]
+async fn what_is_refused() {
+    let Some((output, host)) = ask(REFUSED).await else {
         return;
     };
     expect_test::expect![[r#"
