@@ -53,7 +53,7 @@ impl BindingHost for Engine {
         found.map_err(|error| missing_or(&error))?;
         let follow = Follow {
             cursor: call.cursor,
-            filter: call.filter.map(read_filter).transpose()?,
+            filter: call.filter.as_deref().map(read_filter).transpose()?,
         };
         let place = (call.account.as_str(), call.workflow.as_str());
         let subscription = self.subscribe(place.0, place.1, (&call.id, follow)).await;
@@ -81,7 +81,7 @@ fn missing_or(error: &EngineError) -> BindingError {
     }
 }
 
-fn read_filter(words: Vec<String>) -> Result<BTreeSet<EventType>, BindingError> {
+fn read_filter(words: &[String]) -> Result<BTreeSet<EventType>, BindingError> {
     let types: Option<BTreeSet<EventType>> = words.iter().map(|word| EventType::from_word(word)).collect();
     types.ok_or_else(|| BindingError {
         message: BindingError::INVALID_SUBSCRIPTION.into(),

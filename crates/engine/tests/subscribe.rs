@@ -35,6 +35,13 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        let world = Self::on(&MemoryStore::new(), Instant::now()).await;
+        world.deploy().await;
+        world
+    }
+
+    /// One of the nodes that share a store.
+    async fn on(store: &MemoryStore, begun: Instant) -> Self {
         let (reporter, reports) = tokio::sync::mpsc::unbounded_channel();
         let classes = ["Flow".to_owned()];
         let checked = Checked {
@@ -44,16 +51,14 @@ impl World {
         };
         let runtime = Scripted::new(reporter, checked);
         let parts = Parts {
-            store: Arc::new(MemoryStore::new()),
+            store: Arc::new(store.clone()),
             runtime: Arc::clone(&runtime) as _,
             reports,
-            clock: Arc::new(StepClock(Instant::now())),
+            clock: Arc::new(StepClock(begun)),
             settings: Settings::default(),
         };
         let engine = Engine::start(parts).await.unwrap();
-        let world = Self { engine, runtime };
-        world.deploy().await;
-        world
+        Self { engine, runtime }
     }
 
     async fn deploy(&self) {
@@ -367,6 +372,24 @@ async fn a_long_history_comes_by_pages() {
             "1607 workflow_started {\"p\":1}",
             "1608 workflow_running"
         ]
+    );
+}
+
+/// What another node writes is not called out here, and found all the same.
+#[tokio::test(start_paused = true)]
+async fn an_instance_of_another_node_is_followed() {
+    let (store, begun) = (MemoryStore::new(), Instant::now());
+    let (here, there) = (World::on(&store, begun).await, World::on(&store, begun).await);
+    there.deploy().await;
+    let run = there.start().await;
+    let mut subscription = here.from(3).await;
+    assert!(told(&mut subscription).await.is_empty());
+    there.report(run, [returned(Value::undefined())]);
+    let next = tokio::time::timeout(Duration::from_secs(10), subscription.next()).await;
+    let event = next.unwrap().unwrap().unwrap().event;
+    assert_eq!(
+        (event.id, event.kind.event_type()),
+        (4, EventType::WorkflowCompleted)
     );
 }
 

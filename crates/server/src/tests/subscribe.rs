@@ -178,7 +178,11 @@ async fn refusals_are_envelopes() {
         plain.explanation()
     );
     assert_eq!(
-        world.get("/workflows/w/instances/nope/subscribe").await.failure().0,
+        world
+            .get("/workflows/w/instances/nope/subscribe")
+            .await
+            .failure()
+            .0,
         404
     );
     let posted = world
