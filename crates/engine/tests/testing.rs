@@ -4,7 +4,7 @@
 
 mod world;
 
-use cairn_core::{CallId, ErrorInfo, FailedAttempt};
+use cairn_core::{CallId, CallRequest, ErrorInfo, FailedAttempt};
 use cairn_engine::{
     Control, Double, EngineError, RestartFrom, Settings, Status, StepEnd, StepSelector, Value,
 };
@@ -123,6 +123,22 @@ async fn sleeps_that_are_disabled_end_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_disabled_sleep_until_a_time_in_the_past_is_no_mistake() {
+    let mut world = doubled(&[Double::NoSleeps(Some(vec![step("a")]))]).await;
+    let until = |call, name, millis| {
+        let mut report = sleep(call, name, 0.0);
+        if let ReportKind::Called(call) = &mut report {
+            call.request = CallRequest::SleepUntil { millis };
+        }
+        report
+    };
+    let calls = vec![until(1, "a", 5.0), until(2, "b", 5.0)];
+    let heard = told(&mut world, calls).await;
+    assert!(heard[0].1.contains("in the past") && heard[0].0 == 2, "{heard:?}");
+    assert_eq!(lines(&heard[1..]), [(1, "slept")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_the_sleeps_that_are_named() {
     let mut world = doubled(&[Double::NoSleeps(Some(vec![step("a")]))]).await;
     let heard = told(&mut world, vec![sleep(1, "a", MONTH), sleep(2, "b", MONTH)]).await;
@@ -140,10 +156,7 @@ async fn an_instance_that_rests_is_woken() {
     assert!(world.running().is_empty(), "it has left memory");
     double(&world, &[Double::NoSleeps(None)]).await.unwrap();
     world.pass(10).await;
-    assert_eq!(
-        world.runs["one"].history[0].known,
-        Known::Ended(Outcome::Slept)
-    );
+    assert_eq!(world.runs["one"].history[0].known, Known::Ended(Outcome::Slept));
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,11 +247,21 @@ async fn forced_timeouts_read_like_real_ones() {
 #[tokio::test(start_paused = true)]
 async fn mocked_events_come_in_order_and_real_ones_are_forgotten() {
     let mut world = doubled(&[event("go", "1"), event("go", "2")]).await;
-    let real = world.engine.send_event(ACCOUNT, "flow", ("one", "go", json("9"))).await;
+    let real = world
+        .engine
+        .send_event(ACCOUNT, "flow", ("one", "go", json("9")))
+        .await;
     assert!(real.is_ok(), "{real:?}");
-    let other = world.engine.send_event(ACCOUNT, "flow", ("one", "other", json("8"))).await;
+    let other = world
+        .engine
+        .send_event(ACCOUNT, "flow", ("one", "other", json("8")))
+        .await;
     assert!(other.is_ok(), "{other:?}");
-    let heard = told(&mut world, vec![wait_for(1, "go", 1e6), wait_for(2, "other", 1e6)]).await;
+    let heard = told(
+        &mut world,
+        vec![wait_for(1, "go", 1e6), wait_for(2, "other", 1e6)],
+    )
+    .await;
     assert_eq!(lines(&heard), [(2, "event 8"), (1, "event 1")]);
     let second = {
         let mut call = wait_for(3, "go", 1e6);
@@ -286,17 +309,29 @@ async fn doubles_outlive_restarts_pauses_and_lost_runs() {
     let restart = (Control::Restart(RestartFrom::Beginning), "restart");
     let pause = (Control::Pause, "pause");
     for (control, what) in [restart, pause] {
-        let done = world.engine.control(ACCOUNT, "flow", ("one", control.clone())).await;
+        let done = world
+            .engine
+            .control(ACCOUNT, "flow", ("one", control.clone()))
+            .await;
         assert!(done.is_ok(), "{what}: {done:?}");
         if control == Control::Pause {
-            let resumed = world.engine.control(ACCOUNT, "flow", ("one", Control::Resume)).await;
+            let resumed = world
+                .engine
+                .control(ACCOUNT, "flow", ("one", Control::Resume))
+                .await;
             assert!(resumed.is_ok(), "{resumed:?}");
         }
         world.pass(10).await;
-        assert_eq!(world.runs["one"].first_attempts, FirstAttempts::OnRequest, "{what}");
+        assert_eq!(
+            world.runs["one"].first_attempts,
+            FirstAttempts::OnRequest,
+            "{what}"
+        );
     }
     world.commands.clear();
-    let lost = ReportKind::Lost { reason: "killed".into() };
+    let lost = ReportKind::Lost {
+        reason: "killed".into(),
+    };
     let heard = told(&mut world, vec![lost]).await;
     assert!(heard.is_empty(), "{heard:?}");
     // A run that was lost before it said anything is not tried again at once.
@@ -327,7 +362,10 @@ async fn what_makes_no_sense_is_refused_and_changes_nothing() {
         double(&world, &twice).await,
         Err(EngineError::InvalidInput(_))
     ));
-    assert!(double(&world, &[result("b", "3")]).await.is_ok(), "none of the first was kept");
+    assert!(
+        double(&world, &[result("b", "3")]).await.is_ok(),
+        "none of the first was kept"
+    );
     let engine = &world.engine;
     let missing = engine.double(ACCOUNT, "nope", ("one", &[])).await;
     assert!(matches!(missing, Err(EngineError::WorkflowNotFound(_))));
@@ -392,7 +430,10 @@ async fn a_status_is_waited_for_from_before_the_creation_on() {
                 .await
         })
     };
-    assert!(!wait(Status::Complete).await.unwrap().unwrap(), "patience is over");
+    assert!(
+        !wait(Status::Complete).await.unwrap().unwrap(),
+        "patience is over"
+    );
     let (running, complete, errored) = (
         wait(Status::Running),
         wait(Status::Complete),
@@ -444,7 +485,10 @@ async fn steps_of_all_kinds_are_waited_for() {
     });
     let calls = vec![wait_for(1, "go", 1e6), sleep(2, "long", MONTH), ask(3, "bad")];
     assert_eq!(told(&mut world, calls).await.len(), 3);
-    let Some(StepEnd::Event { event_type, payload, .. }) = waiting.await.unwrap().unwrap() else {
+    let Some(StepEnd::Event {
+        event_type, payload, ..
+    }) = waiting.await.unwrap().unwrap()
+    else {
         panic!("an event");
     };
     assert_eq!((event_type.as_str(), payload), ("go", json("1")));
@@ -491,8 +535,5 @@ async fn what_a_clock_makes_due_happens_at_once() {
     let heard = told(&mut world, Vec::new()).await;
     assert_eq!(lines(&heard), [(2, "attempt 2")]);
     assert_eq!(world.running(), ["one", "two"]);
-    assert_eq!(
-        world.runs["two"].history[0].known,
-        Known::Ended(Outcome::Slept)
-    );
+    assert_eq!(world.runs["two"].history[0].known, Known::Ended(Outcome::Slept));
 }

@@ -179,6 +179,16 @@ impl World {
         .await
     }
 
+    /// With the routes of tests.
+    pub(super) async fn for_tests() -> Self {
+        Self::with(
+            (Auth::Token(Some(TOKEN.into())), TestSupport::Present),
+            BodyLimits::default(),
+            Arc::new(EchoDoor),
+        )
+        .await
+    }
+
     pub(super) async fn open() -> Self {
         Self::with(
             (Auth::Open, TestSupport::Present),
