@@ -5,7 +5,7 @@ use crate::client::{Api, RequestError};
 use crate::failure::Failure;
 use crate::project::{Project, WorkflowConfig};
 use reqwest::multipart::{Form, Part};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Deploys a project and every workflow whose class it has.
 ///
@@ -21,7 +21,7 @@ pub(crate) async fn deploy(api: &Api, project: &Project, bundle: &Bundle) -> Res
     };
     let form = form(project, bundle).map_err(refused)?;
     api.put_script(name, form).await.map_err(refused)?;
-    for workflow in project.config.own_workflows() {
+    for workflow in project.config.defined_workflows() {
         let mut body = workflow.settings.clone();
         body.insert("script_name".into(), name.as_str().into());
         body.insert("class_name".into(), workflow.class_name.as_str().into());
@@ -62,14 +62,19 @@ fn metadata(project: &Project, bundle: &Bundle) -> Value {
     })
 }
 
-/// The workflows of `exports`. Their settings come with the workflow itself.
+/// The workflows of `exports`, with the settings that are put for each of them later: what is put twice alike changes nothing.
 fn exports(project: &Project) -> Value {
     let exported = project
         .config
         .own_workflows()
         .filter(|workflow| workflow.binding.is_none());
     let entry = |workflow: &WorkflowConfig| {
-        let mut entry = Map::new();
+        let mut entry = workflow.settings.clone();
+        if let Some(Value::Array(schedules)) = entry.get_mut("schedules") {
+            for schedule in schedules {
+                *schedule = schedule["cron"].take();
+            }
+        }
         entry.insert("type".into(), "workflow".into());
         entry.insert("name".into(), workflow.name.as_str().into());
         (workflow.class_name.clone(), Value::Object(entry))
@@ -108,4 +113,39 @@ fn bindings(project: &Project) -> Vec<Value> {
         bindings.push(json!({ "type": "secret_text", "name": name, "text": text }));
     }
     bindings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn declared_workflows_travel_with_their_settings_and_are_put_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = r#"{
+            "name": "shop", "main": "index.js", "compatibility_date": "2026-11-01",
+            "workflows": [
+                { "binding": "ORDER", "name": "order", "class_name": "Order" },
+                { "binding": "BOUND", "name": "bound", "class_name": "Bound" }
+            ],
+            "exports": {
+                "Order": { "type": "workflow", "name": "order", "schedules": "0 * * * *", "limits": { "steps": 9 } },
+                "Plain": { "type": "worker" }
+            }
+        }"#;
+        fs::write(folder.path().join("wrangler.json"), configuration).unwrap();
+        fs::write(folder.path().join("index.js"), "").unwrap();
+        let project = Project::read(folder.path()).unwrap();
+        assert_eq!(
+            exports(&project),
+            json!({ "Order": { "type": "workflow", "name": "order", "schedules": ["0 * * * *"], "limits": { "steps": 9 } } })
+        );
+        let put: Vec<(&str, bool)> = project
+            .config
+            .defined_workflows()
+            .map(|workflow| (workflow.name.as_str(), workflow.settings.is_empty()))
+            .collect();
+        assert_eq!(put, [("bound", true), ("order", false)]);
+    }
 }

@@ -36,24 +36,10 @@ impl Story {
         let mut news = News::default();
         for step in &details.steps {
             match step {
-                Step::Step {
-                    name,
-                    start,
-                    end,
-                    success,
-                    config,
-                    attempts,
-                    ..
-                } => {
-                    let told = self.told.entry(format!("do {name}")).or_default();
-                    let work = Work {
-                        name: plain(name),
-                        took: end.map(|end| span(end.0 - start.0)),
-                        success: *success,
-                        retries: &config.retries,
-                        attempts,
-                    };
-                    work.tell(told, &mut news, now);
+                Step::Step { .. } | Step::Rollback { .. } => {
+                    if let Some((key, work)) = Work::of(step) {
+                        work.tell(self.told.entry(key).or_default(), &mut news, now);
+                    }
                 }
                 Step::Sleep {
                     name,
@@ -94,25 +80,6 @@ impl Story {
                     };
                     pause.tell(told, &mut news, now);
                 }
-                Step::Rollback {
-                    name,
-                    start,
-                    end,
-                    success,
-                    config,
-                    attempts,
-                    ..
-                } => {
-                    let told = self.told.entry(format!("rollback {name}")).or_default();
-                    let work = Work {
-                        name: format!("rollback of {}", plain(name)),
-                        took: end.map(|end| span(end.0 - start.0)),
-                        success: *success,
-                        retries: &config.retries,
-                        attempts,
-                    };
-                    work.tell(told, &mut news, now);
-                }
                 Step::Termination { .. } => {}
             }
         }
@@ -125,13 +92,53 @@ impl Story {
     }
 }
 
-/// A `step.do`.
+/// A `step.do`, or its rollback.
 struct Work<'a> {
     name: String,
     took: Option<String>,
     success: Option<bool>,
     retries: &'a Retries,
     attempts: &'a [Attempt],
+}
+
+impl<'a> Work<'a> {
+    /// The work that a step is, and by what it is remembered.
+    fn of(step: &'a Step) -> Option<(String, Self)> {
+        let (key, shown) = match step {
+            Step::Step { name, .. } => (format!("do {name}"), plain(name)),
+            Step::Rollback { name, .. } => {
+                (format!("rollback {name}"), format!("rollback of {}", plain(name)))
+            }
+            Step::Sleep { .. } | Step::WaitForEvent { .. } | Step::Termination { .. } => return None,
+        };
+        let (Step::Step {
+            start,
+            end,
+            success,
+            config,
+            attempts,
+            ..
+        }
+        | Step::Rollback {
+            start,
+            end,
+            success,
+            config,
+            attempts,
+            ..
+        }) = step
+        else {
+            return None;
+        };
+        let work = Self {
+            name: shown,
+            took: end.map(|end| span(end.0 - start.0)),
+            success: *success,
+            retries: &config.retries,
+            attempts,
+        };
+        Some((key, work))
+    }
 }
 
 impl Work<'_> {

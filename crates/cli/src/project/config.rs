@@ -105,6 +105,17 @@ impl Config {
             .iter()
             .filter(|workflow| workflow.script_name.is_none())
     }
+
+    /// Those that this script defines, each once: one that is declared as an export is not defined by its bindings too.
+    pub(crate) fn defined_workflows(&self) -> impl Iterator<Item = &WorkflowConfig> {
+        let declares = |name: &str| {
+            self.workflows
+                .iter()
+                .any(|other| other.binding.is_none() && other.name == name)
+        };
+        self.own_workflows()
+            .filter(move |workflow| workflow.binding.is_none() || !declares(&workflow.name))
+    }
 }
 
 fn entry_module(top: &Table<'_>, folder: &Path, main: &str) -> Result<PathBuf, Failure> {

@@ -63,7 +63,7 @@ impl Project {
     /// # Errors
     /// When there is none, no such one, or a choice.
     pub(crate) fn workflow(&self, name: Option<&str>) -> Result<&WorkflowConfig, Failure> {
-        let own: Vec<&WorkflowConfig> = self.config.own_workflows().collect();
+        let own: Vec<&WorkflowConfig> = self.config.defined_workflows().collect();
         let names = || {
             own.iter()
                 .map(|workflow| workflow.name.as_str())

@@ -6,10 +6,12 @@ use crate::app::Call;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
 use cairn_api::{
-    ApiError, Attempt, Failure, Firing, InstanceDetails, InstanceStatus, Retries, RetryDelay, Rollback, RollbackOutcome, Step, StepConfig,
-    StepOutput, TriggerInfo, TriggerSource,
+    ApiError, Attempt, Failure, Firing, InstanceDetails, InstanceStatus, Retries, RetryDelay, Rollback,
+    RollbackOutcome, Step, StepConfig, StepOutput, TriggerInfo, TriggerSource,
 };
-use cairn_engine::{AttemptView, EngineError, Preview, RolledBackStep, Seq, StepDetail, StepKind, StepStream, StepView};
+use cairn_engine::{
+    AttemptView, EngineError, Preview, RolledBackStep, Seq, StepDetail, StepKind, StepStream, StepView,
+};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -234,12 +236,16 @@ fn raw_stream(stream: StepStream) -> Response<Body> {
     let bytes = stream.bytes();
     let pieces = futures_util::stream::try_unfold(stream, |mut stream| async {
         let piece = stream.next().await;
-        let piece = piece.inspect_err(|error| tracing::error!(%error, "a stream broke off on its way to a client"));
+        let piece =
+            piece.inspect_err(|error| tracing::error!(%error, "a stream broke off on its way to a client"));
         Ok::<_, EngineError>(piece?.map(|piece| (piece, stream)))
     });
     let mut response = Response::new(Body::from_stream(pieces));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     response
 }
@@ -292,6 +298,45 @@ mod tests {
 
     fn json(step: StepView, previews: &BTreeMap<Seq, Preview>) -> Json {
         serde_json::to_value(shown(step, previews)).unwrap()
+    }
+
+    #[test]
+    fn a_rolled_back_step_shows_the_calls_of_its_handler() {
+        let failed = AttemptView {
+            started_at: Timestamp(0),
+            ended_at: Some(Timestamp(1)),
+            error: Some(ErrorInfo::new("Error", "no")),
+        };
+        let mut rolled_back = RolledBackStep {
+            key: StepKey {
+                kind: StepKind::Do,
+                name: "charge".into(),
+                count: 2,
+            },
+            config: cairn_engine::StepConfig::defaults(&cairn_engine::Limits::default()),
+            started_at: Timestamp(0),
+            ended_at: None,
+            error: None,
+            attempts: vec![failed],
+        };
+        let running = serde_json::to_value(shown_rollback(rolled_back.clone())).unwrap();
+        assert_eq!(
+            running,
+            json!({
+                "type": "rollback", "name": "charge-2", "start": "1970-01-01T00:00:00.000Z", "end": null, "success": null, "output": null,
+                "config": { "retries": { "limit": 5, "delay": 10000, "backoff": "exponential" }, "timeout": "10 minutes" },
+                "attempts": [{
+                    "start": "1970-01-01T00:00:00.000Z", "end": "1970-01-01T00:00:00.001Z", "success": false, "error": { "name": "Error", "message": "no" },
+                }],
+            })
+        );
+        rolled_back.ended_at = Some(Timestamp(1));
+        rolled_back.error = Some(ErrorInfo::new("Error", "no"));
+        let given_up = serde_json::to_value(shown_rollback(rolled_back)).unwrap();
+        assert_eq!(
+            (&given_up["success"], &given_up["end"]),
+            (&json!(false), &json!("1970-01-01T00:00:00.001Z"))
+        );
     }
 
     #[test]
