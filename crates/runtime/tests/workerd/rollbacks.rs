@@ -161,7 +161,7 @@ async fn the_configuration_of_a_handler_travels_with_the_call() {
         a Executing Some(Ok(ConfigInput { retries: Some(RetriesInput { limit: 7.0, delay: Fixed(Text("1 second")), backoff: None }), timeout: None, sensitive: None }))
         a Idle Some(Err(InvalidConfig))
         boom Executing None
-        a Executing None
+        WorkflowFatalError: Rollback for "a" must be a function Executing None
         a Executing None
         WorkflowFatalError: Rollback options for "a" must be an object Executing None
         WorkflowFatalError: Rollback options for "a" must be an object Executing None
