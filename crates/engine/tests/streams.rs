@@ -196,7 +196,7 @@ async fn a_new_run_reads_it_again() {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_stops_the_reading_and_drops_what_came() {
     let mut settings = Settings::default();
-    settings.limits.default_delay_millis = 5_000;
+    settings.limits.default_delay_millis = 500;
     let (mut world, store) = started(settings).await;
     world.report("one", vec![chunk(1, 0, "a"), chunk(1, 1, "b")]);
     world.pass(10).await;
@@ -208,8 +208,10 @@ async fn a_timeout_stops_the_reading_and_drops_what_came() {
             .unwrap()
             .is_some()
     );
-    world.pass(600_000).await;
-    println!("{:?} {:?}", world.commands, world.engine.instance(ACCOUNT, "flow", ("one", 5)).await.unwrap().view);
+    // Another step keeps the run from resting.
+    world.pass(599_000).await;
+    world.report("one", vec![execute(2, "busy")]);
+    world.pass(995).await;
     let (run, call) = (world.run("one"), CallId(1));
     let halt = Command::Halt {
         run,
@@ -223,7 +225,7 @@ async fn a_timeout_stops_the_reading_and_drops_what_came() {
     world.report("one", vec![chunk(1, 2, "c"), streamed(1, 3, 3)]);
     world.pass(10).await;
     assert_eq!(asked(&mut world), (vec![halt], 1));
-    world.pass(5_000).await;
+    world.pass(500).await;
     assert_eq!(
         asked(&mut world).0,
         [Command::Attempt {

@@ -1,11 +1,12 @@
 //! Steps that return streams: stored, read again, sent raw.
 
-use cairn_tests::{Rest, Scratch, cairn, example, until};
+use cairn_tests::{Rest, Scratch, cairn, example, until, within};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 async fn finished(rest: &Rest, workflow: &str, id: &str) -> Value {
     let path = format!("/workflows/{workflow}/instances/{id}");
-    until("the instance ends", || async {
+    within(Duration::from_secs(150), "the instance ends", || async {
         let instance = rest.get(&path).await.result().clone();
         ["complete", "errored"]
             .contains(&instance["status"].as_str().unwrap())
@@ -97,10 +98,15 @@ async fn a_stream_outlasts_a_server_that_is_killed() {
     server.kill().await;
 
     let (server, rest) = cairn!().serve(data.path()).await;
-    rest.post(&format!("{instance}/events/go"), &json!({})).await.result();
+    rest.post(&format!("{instance}/events/go"), &json!({}))
+        .await
+        .result();
     let done = finished(&rest, "flow", "one").await;
     assert_eq!(done["output"], expected(60));
-    assert_eq!(done["steps"][0]["output"], "[ReadableStream (binary): 6000000 bytes]");
+    assert_eq!(
+        done["steps"][0]["output"],
+        "[ReadableStream (binary): 6000000 bytes]"
+    );
     let deleted = rest
         .send(reqwest::Method::DELETE, instance, None)
         .await
@@ -133,7 +139,13 @@ async fn a_rollback_handler_reads_the_stream_of_its_step() {
     let undone = cairn_tests::Recorder::start(|_, _| cairn_tests::Reply::new(200, "")).await;
     let (server, rest) = cairn!().serve(data.path()).await;
     rest.deploy("flow", "Flow", FLOWS).await;
-    create(&rest, "flow", "one", json!({ "count": 9, "url": undone.url("/undo") })).await;
+    create(
+        &rest,
+        "flow",
+        "one",
+        json!({ "count": 9, "url": undone.url("/undo") }),
+    )
+    .await;
     let done = finished(&rest, "flow", "one").await;
     assert_eq!(done["error"]["message"], "undo it");
     assert_eq!(done["rollback"]["outcome"], "complete");
@@ -150,29 +162,29 @@ fn peak(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1_024
 }
 
-/// A stream far larger than what either side may have under way.
+/// How much larger a stream is makes no difference to what it costs in memory.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_large_stream_is_never_whole_in_memory() {
-    const COUNT: u64 = 2_000;
+    const SMALL: u64 = 600;
+    const LARGE: u64 = 2_400;
     let data = Scratch::new();
     let (server, rest) = cairn!().serve(data.path()).await;
     rest.deploy("flow", "Flow", FLOWS).await;
-    create(&rest, "flow", "small", json!({ "count": 1 })).await;
-    finished(&rest, "flow", "small").await;
+    create(&rest, "flow", "small", json!({ "count": SMALL })).await;
+    assert_eq!(finished(&rest, "flow", "small").await["output"], expected(SMALL));
     let pids: Vec<u32> = server.children().into_iter().chain([server.pid()]).collect();
     let before: Vec<u64> = pids.iter().map(|pid| peak(*pid)).collect();
-    create(&rest, "flow", "large", json!({ "count": COUNT })).await;
-    let done = finished(&rest, "flow", "large").await;
-    assert_eq!(done["output"], expected(COUNT));
+    create(&rest, "flow", "large", json!({ "count": LARGE })).await;
+    assert_eq!(finished(&rest, "flow", "large").await["output"], expected(LARGE));
     let path = "/workflows/flow/instances/large/step?name=make-1&type=step";
-    assert_eq!(rest.raw(path).await.body.len() as u64, COUNT * 100_000);
+    assert_eq!(rest.raw(path).await.body.len() as u64, LARGE * 100_000);
     let grown: Vec<u64> = pids
         .iter()
         .zip(before)
         .map(|(pid, before)| (peak(*pid) - before) >> 20)
         .collect();
     println!("grown by {grown:?} MiB");
-    assert!(grown.iter().all(|mib| *mib < 100), "grown by {grown:?} MiB");
+    assert!(grown.iter().all(|mib| *mib < 90), "grown by {grown:?} MiB");
     server.stop().await.expect(0);
 }
