@@ -7,10 +7,10 @@ use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
 use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
-    NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, SweptVersions, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
-    WorkflowVersionRow,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load,
+    NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, SweptVersions,
+    WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use std::time::Duration;
 

@@ -1,28 +1,30 @@
-//! The life of one world: a few instances, clients that send events and pause them, and a node that dies again and again.
+//! The life of one world: a few instances, clients, and a node that dies again and again.
 
+use crate::check;
+use crate::client::{ACCOUNT, Answers, Client, Commands, Plan, WORKFLOW};
 use crate::faults::Faulty;
-use crate::model::{Model, Seen};
-use crate::program::EVENT_TYPES;
+use crate::model::{Messages, Model, Rules, Sent, Verbosity, Weather};
+use crate::program::Taste;
 use crate::random::Random;
 use crate::runtime::SimRuntime;
 use bytes::Bytes;
-use cairn_core::{StepDetail, StepKind};
 use cairn_engine::{
-    Clock, Control, CreateInstance, EarlierSecrets, Engine, EngineError, InstanceDetails, Limits, Module,
-    ModuleKind, Parts, PutWorkflow, Settings, Status, StepView, Timestamp, Trigger, Upload, Value,
-    WorkflowSettings,
+    Clock, CreateInstance, EarlierSecrets, Engine, EngineError, Limits, Module, ModuleKind, Parts,
+    PutWorkflow, Settings, Status, Timestamp, Trigger, Upload, WorkflowSettings,
 };
-use cairn_store::{Claim, MemoryStore, NodeId, Store};
-use std::collections::BTreeMap;
+use cairn_store::{Claim, InboxNo, MemoryStore, NodeId, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const ACCOUNT: &str = "account";
-const WORKFLOW: &str = "program";
 /// Simulated time after which a world that has not come to its end is stuck.
 const PATIENCE: Duration = Duration::from_secs(5 * 86_400);
+/// Simulated time in which something must happen, milliseconds.
+const LONGEST_SILENCE_MILLIS: i64 = 3 * 3_600_000;
+
+/// Chance of a world in which few instances may run at once, percent.
+const SLOTS_PERCENT: u64 = 0;
 
 /// A world in which something was wrong.
 #[derive(Debug)]
@@ -38,10 +40,16 @@ pub struct Failure {
 pub struct Report {
     /// Callbacks executed.
     pub executions: u64,
+    /// Rollback handlers called.
+    pub undone: u64,
     /// How often the node died.
     pub crashes: u64,
     /// Simulated milliseconds.
     pub millis: u64,
+    /// Lines of the log of all that happened.
+    pub lines: u64,
+    /// Digest of that log.
+    pub digest: u64,
 }
 
 /// Runs the world of a seed.
@@ -49,29 +57,37 @@ pub struct Report {
 /// # Errors
 /// [`Failure`] with all that was wrong.
 pub fn run(seed: u64) -> Result<Report, Failure> {
-    let world = World::new(seed);
-    let mut now = Duration::from_secs(1_700_000_000);
-    let begun = now;
-    let mut crashes = 0;
-    loop {
-        let lifetime = world.lifetime(crashes);
-        let (ended, lived) = world.live(now, lifetime);
-        now += lived;
-        if ended || now - begun > PATIENCE || !world.model.violations().is_empty() {
-            let violations = world.model.violations();
-            let millis = u64::try_from((now - begun).as_millis()).unwrap_or(u64::MAX);
-            let executions = world.model.executions();
-            return match violations.is_empty() {
-                true => Ok(Report {
-                    executions,
-                    crashes,
-                    millis,
-                }),
-                false => Err(Failure { seed, violations }),
-            };
-        }
-        crashes += 1;
+    World::new(seed, Verbosity::Digest).run(seed)
+}
+
+/// Runs the world of a seed twice: the same must happen.
+///
+/// # Errors
+/// [`Failure`] with all that was wrong, or with the first difference.
+pub fn run_twice(seed: u64) -> Result<Report, Failure> {
+    let (first, second) = (run(seed)?, run(seed)?);
+    if first == second {
+        return Ok(first);
     }
+    let (first, second) = (log(seed), log(seed));
+    let differs = first.iter().zip(&second).find(|(left, right)| left != right);
+    let text = differs.map_or_else(
+        || "a log is longer than the other".into(),
+        |(left, right)| format!("\n  {left}\n  {right}"),
+    );
+    Err(Failure {
+        seed,
+        violations: vec![format!("not the same happened twice: {text}")],
+    })
+}
+
+/// All that happens in the world of a seed, as text.
+pub fn log(seed: u64) -> Vec<String> {
+    let world = World::new(seed, Verbosity::Text);
+    let model = world.model.clone();
+    // What is wrong stands in the log.
+    let _ = world.run(seed);
+    model.text()
 }
 
 /// What a new node knows of the one that died.
@@ -88,9 +104,14 @@ struct World {
     heritage: Heritage,
     store: MemoryStore,
     model: Model,
-    programs: u64,
     instances: u64,
-    events: Arc<AtomicU64>,
+    settings: Settings,
+    workflow: WorkflowSettings,
+    compatibility_date: &'static str,
+    /// Chance of a failure of a write, percent.
+    faults: u64,
+    plan: Plan,
+    lives: AtomicU64,
 }
 
 /// The simulated clock: it goes on where the last life of the node ended.
@@ -106,33 +127,154 @@ impl Clock for SimClock {
     }
 }
 
+fn taste(random: &Random) -> Taste {
+    match random.below(10) {
+        0..=3 => Taste::Everything,
+        4..=6 => Taste::Undoing,
+        7 => Taste::Events,
+        _ => Taste::Failures,
+    }
+}
+
+fn limits(random: &Random) -> Limits {
+    let defaults = Limits::default();
+    let small = |low, high| u32::try_from(random.between(low, high)).unwrap_or(u32::MAX);
+    let rest = [0, 1_000, 10_000, 10_000, 100_000];
+    Limits {
+        steps: if random.chance(10) {
+            small(2, 12)
+        } else {
+            defaults.steps
+        },
+        result_bytes: if random.chance(30) {
+            256
+        } else {
+            defaults.result_bytes
+        },
+        state_bytes: if random.chance(6) {
+            random.between(20, 400)
+        } else {
+            defaults.state_bytes
+        },
+        rest_after_millis: rest[usize::try_from(random.below(5)).unwrap_or(0)],
+        ..defaults
+    }
+}
+
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, verbosity: Verbosity) -> Self {
         let random = Random::new(seed);
-        Self {
-            heritage: if random.chance(50) {
-                Heritage::Known
-            } else {
-                Heritage::Unknown
+        let weather = if random.chance(12) {
+            Weather::Calm
+        } else {
+            Weather::Stormy
+        };
+        let calm = weather == Weather::Calm;
+        let taste = taste(&random);
+        let limits = limits(&random);
+        let slots =
+            (!calm && random.chance(SLOTS_PERCENT)).then(|| u32::try_from(random.between(1, 2)).unwrap_or(1));
+        let instances = random.between(1, if slots.is_some() { 6 } else { 4 });
+        let messages = if random.chance(50) {
+            Messages::Own
+        } else {
+            Messages::Wrapped
+        };
+        let heritage = if random.chance(60) {
+            Heritage::Known
+        } else {
+            Heritage::Unknown
+        };
+        let rules = Rules {
+            limits: limits.clone(),
+            messages,
+            weather,
+            slots,
+        };
+        let in_memory = if calm { 100 } else { random.between(1, 6) };
+        let settings = Settings {
+            limits,
+            retention_millis: 365 * 86_400_000,
+            instances_in_memory: usize::try_from(in_memory).unwrap_or(1),
+            lease_millis: if random.chance(20) { 30_000 } else { 300_000 },
+            ..Settings::default()
+        };
+        let plan = Plan {
+            left: Arc::new(AtomicU64::new(random.between(0, 30))),
+            busy: Arc::default(),
+            commands: if calm { Commands::Events } else { Commands::All },
+            answers: match heritage {
+                Heritage::Known => Answers::Always,
+                Heritage::Unknown => Answers::Sometimes,
             },
-            programs: random.below(u64::MAX),
-            instances: random.between(1, 5),
+            longest_wait: [200, 3_000, 20_000, 60_000][usize::try_from(random.below(4)).unwrap_or(0)],
+        };
+        Self {
+            heritage,
+            instances,
             store: MemoryStore::new(),
-            model: Model::default(),
-            events: Arc::new(AtomicU64::new(1)),
+            model: Model::new(rules, (random.below(u64::MAX), taste), verbosity),
+            settings,
+            workflow: WorkflowSettings {
+                concurrency: slots,
+                ..WorkflowSettings::default()
+            },
+            compatibility_date: match messages {
+                Messages::Own => "2026-11-01",
+                Messages::Wrapped => "2026-01-01",
+            },
+            faults: if calm || random.chance(40) {
+                0
+            } else {
+                random.between(1, 10)
+            },
+            plan,
+            lives: AtomicU64::new(0),
             random,
         }
     }
 
+    fn run(self, seed: u64) -> Result<Report, Failure> {
+        let begun = Duration::from_secs(1_700_000_000);
+        let (mut now, mut crashes) = (begun, 0);
+        check::watch_panics();
+        loop {
+            let (ended, lived) = self.live(now, self.lifetime(crashes));
+            check::no_panic(&self.model);
+            now += lived;
+            if ended || now - begun > PATIENCE || !self.model.is_fine() {
+                break;
+            }
+            crashes += 1;
+        }
+        if !self.model.is_fine() {
+            return Err(Failure {
+                seed,
+                violations: self.model.violations(),
+            });
+        }
+        let (digest, lines, executions, undone) = self.model.figures();
+        Ok(Report {
+            executions,
+            undone,
+            crashes,
+            millis: u64::try_from((now - begun).as_millis()).unwrap_or(u64::MAX),
+            lines,
+            digest,
+        })
+    }
+
     /// How long the node lives; for ever once it has died often enough.
     fn lifetime(&self, crashes: u64) -> Duration {
-        if crashes >= 12 || self.random.chance(15) {
+        let calm = self.model.rules().weather == Weather::Calm;
+        if calm || crashes >= 8 || self.random.chance(20) {
             return PATIENCE * 2;
         }
-        Duration::from_millis(match self.random.below(3) {
+        Duration::from_millis(match self.random.below(4) {
             0 => self.random.between(1, 100),
-            1 => self.random.between(100, 10_000),
-            _ => self.random.between(10_000, 4_000_000),
+            1 => self.random.between(100, 5_000),
+            2 => self.random.between(5_000, 60_000),
+            _ => self.random.between(60_000, 1_000_000),
         })
     }
 
@@ -147,12 +289,14 @@ impl World {
         };
         runtime.block_on(async {
             let start = Instant::now();
+            self.model.live(i64::try_from(base.as_millis()).unwrap_or(0));
+            self.plan.busy.store(0, Ordering::Relaxed);
             let ended = tokio::select! {
                 biased;
                 ended = self.node(SimClock { base, start }) => ended,
                 () = tokio::time::sleep(lifetime.min(PATIENCE)) => {
                     if lifetime > PATIENCE {
-                        self.model.wrong(self.stuck().await);
+                        self.model.wrong(check::stuck(&self.model));
                     }
                     false
                 }
@@ -166,24 +310,20 @@ impl World {
         if self.heritage == Heritage::Known {
             self.free_what_was_held(clock.now()).await;
         }
+        let life = self.lives.fetch_add(1, Ordering::Relaxed);
         let (sender, reports) = tokio::sync::mpsc::unbounded_channel();
-        let percent = Arc::new(AtomicU64::new(if self.random.chance(50) {
-            0
-        } else {
-            self.random.between(1, 10)
-        }));
-        let runtime = SimRuntime::new(&self.random, self.programs, self.model.clone(), sender);
+        let runtime = SimRuntime::new(life, &self.random, (self.model.clone(), sender));
+        let faulty = Faulty::new(
+            self.store.clone(),
+            self.random.fork(3),
+            (self.faults, self.model.clone()),
+        );
         let parts = Parts {
-            store: Arc::new(Faulty::new(self.store.clone(), self.random.fork(3), percent)),
+            store: Arc::new(faulty),
             runtime: Arc::new(runtime.clone()),
             reports,
             clock: Arc::new(clock),
-            settings: Settings {
-                limits: Limits::default(),
-                retention_millis: 365 * 86_400_000,
-                instances_in_memory: usize::try_from(self.random.between(1, 6)).unwrap_or(1),
-                ..Settings::default()
-            },
+            settings: self.settings.clone(),
         };
         let Ok(engine) = Engine::start(parts).await else {
             return false;
@@ -192,25 +332,22 @@ impl World {
             self.model.wrong(format!("the set-up failed: {error}"));
             return false;
         }
-        let clients = [tokio::spawn(client(
-            engine.clone(),
-            self.random.fork(4),
-            (
-                self.instances,
-                Arc::clone(&self.events),
-                (self.heritage, self.model.clone()),
-            ),
-        ))];
-        let killer = tokio::spawn(kill_processes(runtime, self.random.fork(5)));
-        let ended = self.wait_for_the_end(&engine).await;
-        killer.abort();
-        for client in clients {
-            client.abort();
+        let client = |label| Client {
+            engine: engine.clone(),
+            random: self.random.fork(label),
+            model: self.model.clone(),
+            plan: self.plan.clone(),
+        };
+        tokio::spawn(client(4).work());
+        tokio::spawn(client(5).work());
+        if self.plan.commands == Commands::All {
+            tokio::spawn(kill_processes(runtime, self.random.fork(6)));
         }
-        if ended {
-            self.check(&engine).await;
+        self.wait_for_the_end(&client(7)).await;
+        if self.model.is_fine() {
+            check::at_the_end(&self.model, &engine).await;
         }
-        ended
+        true
     }
 
     async fn free_what_was_held(&self, now: Timestamp) {
@@ -233,15 +370,15 @@ impl World {
 
     async fn set_up(&self, engine: &Engine) -> Result<(), EngineError> {
         if engine.script(ACCOUNT, "script").await?.is_none() {
-            let uploaded = engine.upload_script(ACCOUNT, "script", upload()).await?;
+            let upload = upload(self.compatibility_date);
+            let uploaded = engine.upload_script(ACCOUNT, "script", upload).await?;
             engine
                 .deploy_version(ACCOUNT, "script", &uploaded.version)
                 .await?;
-            let settings = WorkflowSettings::default();
             let put = PutWorkflow {
                 script: "script".into(),
                 class_name: "Program".into(),
-                settings,
+                settings: self.workflow.clone(),
             };
             engine.put_workflow(ACCOUNT, WORKFLOW, put).await?;
         }
@@ -255,7 +392,7 @@ impl World {
     async fn create(&self, engine: &Engine, number: u64) -> Result<(), EngineError> {
         loop {
             let create = CreateInstance {
-                id: Some(id(number)),
+                id: Some(format!("instance-{number}")),
                 ..CreateInstance::default()
             };
             match engine
@@ -269,151 +406,32 @@ impl World {
         }
     }
 
-    async fn wait_for_the_end(&self, engine: &Engine) -> bool {
-        loop {
-            tokio::time::sleep(Duration::from_millis(self.random.between(1, 60_000))).await;
-            let mut open = 0;
-            for number in 0..self.instances {
-                match engine.instance_row(ACCOUNT, WORKFLOW, &id(number)).await {
-                    Ok((_, row)) if row.status.is_final() => {}
-                    Ok((_, row)) if row.status == Status::Paused => {
-                        open += 1;
-                        // Somebody always resumes in the end.
-                        let _ = engine
-                            .control(ACCOUNT, WORKFLOW, (&id(number), Control::Resume))
-                            .await;
-                    }
-                    Ok(_) => open += 1,
-                    Err(error) => self
-                        .model
-                        .wrong(format!("instance {number} cannot be read: {error}")),
+    /// Waits until all instances have ended and nobody wants anything. Whoever paused one resumes it in the end.
+    async fn wait_for_the_end(&self, client: &Client) {
+        while self.model.is_fine() {
+            tokio::time::sleep(Duration::from_millis(self.random.between(1, 20_000))).await;
+            check::no_panic(&self.model);
+            let mut open = self.plan.left.load(Ordering::Relaxed) + self.plan.busy.load(Ordering::Relaxed);
+            for (no, _, id) in self.model.numbers() {
+                let status = self.model.ask(&id, |ledger| ledger.status);
+                if status == Some(Status::Paused) && self.random.chance(50) {
+                    client.send(&id, &Sent::Resume).await;
                 }
+                let mail = self.store.inbox(no, InboxNo::default()).await;
+                let is_quiet = mail.is_ok_and(|mail| mail.is_empty());
+                open += u64::from(!(is_quiet && status.is_some_and(Status::is_final)));
             }
-            if open == 0 || !self.model.violations().is_empty() {
-                return true;
+            if open == 0 {
+                return;
             }
-        }
-    }
-
-    async fn stuck(&self) -> String {
-        let mut text = String::from("stuck:");
-        for workflow in 1..2 {
-            if let Ok(page) = self
-                .store
-                .instances(
-                    workflow,
-                    &cairn_store::InstanceFilter {
-                        limit: 100,
-                        ..Default::default()
-                    },
-                )
-                .await
-            {
-                for row in page.rows {
-                    text.push_str(&format!(" {} is {}", row.id, row.status.as_str()));
-                }
+            if self.model.idle_millis() > LONGEST_SILENCE_MILLIS {
+                self.model.wrong(check::stuck(&self.model));
             }
         }
-        text
-    }
-
-    /// At the end: every instance is complete, and what is kept of each step is what its user code saw.
-    async fn check(&self, engine: &Engine) {
-        for number in 0..self.instances {
-            let details = match engine.instance(ACCOUNT, WORKFLOW, (&id(number), 10_000)).await {
-                Ok(details) => details,
-                Err(error) => {
-                    self.model
-                        .wrong(format!("{} cannot be told: {error}", id(number)));
-                    continue;
-                }
-            };
-            if details.row.status != Status::Complete {
-                let text = format!(
-                    "{} is {} with {:?}",
-                    id(number),
-                    details.row.status.as_str(),
-                    details.view.error
-                );
-                self.model.wrong(text);
-            }
-            for step in &details.view.steps {
-                let kept = step
-                    .output()
-                    .and_then(|seq| details.previews.get(&seq))
-                    .map(|preview| preview.text.clone());
-                self.check_step(number, step, kept.as_deref());
-            }
-            self.check_event_order(&details);
-        }
-    }
-
-    /// Events of one type are taken in the order in which they were sent.
-    fn check_event_order(&self, details: &InstanceDetails) {
-        let mut taken: BTreeMap<&str, Vec<(u64, Timestamp)>> = BTreeMap::new();
-        for step in &details.view.steps {
-            let StepDetail::Wait {
-                event_type,
-                event: Some(seq),
-                ..
-            } = &step.detail
-            else {
-                continue;
-            };
-            let number = details
-                .previews
-                .get(seq)
-                .and_then(|preview| preview.text.parse().ok());
-            if let (Some(number), Some(at)) = (number, step.ended_at) {
-                taken.entry(event_type).or_default().push((number, at));
-            }
-        }
-        for (event_type, mut events) in taken {
-            events.sort_unstable();
-            if !events.is_sorted_by_key(|(_, at)| *at) {
-                self.model.wrong(format!(
-                    "{}: events of type {event_type} out of order: {events:?}",
-                    details.row.id
-                ));
-            }
-        }
-    }
-
-    fn check_step(&self, number: u64, step: &StepView, kept: Option<&str>) {
-        let name = format!("{} {}", step.key.kind.as_str(), step.key);
-        let kept = match (
-            &step.detail,
-            step.success(),
-            kept.and_then(|text| text.parse().ok()),
-        ) {
-            (_, None, _) => None,
-            (_, Some(false), _) => Some(Seen::Failed),
-            (StepDetail::Sleep { .. }, Some(true), _) => Some(Seen::Slept),
-            (StepDetail::Do { .. }, Some(true), Some(value)) => Some(Seen::Value(value)),
-            (StepDetail::Wait { .. }, Some(true), Some(value)) => Some(Seen::Event(value)),
-            (StepDetail::Do { .. } | StepDetail::Wait { .. }, Some(true), None) => {
-                return self
-                    .model
-                    .wrong(format!("{}: the value of {name} is gone", id(number)));
-            }
-        };
-        let seen = self.model.seen(&id(number), &name);
-        // An inner step of an attempt that was given up may have ended without anybody to see it.
-        if seen.is_some() && seen != kept {
-            self.model.wrong(format!(
-                "{}: {name} was seen as {seen:?} and is kept as {kept:?}",
-                id(number)
-            ));
-        }
-        debug_assert!(step.key.kind != StepKind::Sleep || kept != Some(Seen::Failed));
     }
 }
 
-fn id(number: u64) -> String {
-    format!("instance-{number}")
-}
-
-fn upload() -> Upload {
+fn upload(compatibility_date: &str) -> Upload {
     Upload {
         main_module: "index.js".into(),
         modules: vec![Module {
@@ -424,41 +442,9 @@ fn upload() -> Upload {
         bindings: Vec::new(),
         workflow_exports: Vec::new(),
         secrets: EarlierSecrets::Drop,
-        compatibility_date: "2026-11-01".into(),
+        compatibility_date: compatibility_date.into(),
         compatibility_flags: Vec::new(),
         annotations: None,
-    }
-}
-
-/// Sends numbered events, and pauses and resumes now and then.
-async fn client(
-    engine: Engine,
-    random: Random,
-    (instances, events, watch): (u64, Arc<AtomicU64>, (Heritage, Model)),
-) {
-    loop {
-        tokio::time::sleep(Duration::from_millis(random.between(1, 20_000))).await;
-        let id = id(random.below(instances));
-        let outcome = match random.below(10) {
-            0 => engine.control(ACCOUNT, WORKFLOW, (&id, Control::Pause)).await,
-            1 | 2 => engine.control(ACCOUNT, WORKFLOW, (&id, Control::Resume)).await,
-            _ => {
-                let number = events.fetch_add(1, Ordering::Relaxed);
-                let event_type = EVENT_TYPES[usize::from(random.chance(30))];
-                let Ok(payload) = Value::from_json(&number.to_string()) else {
-                    continue;
-                };
-                engine
-                    .send_event(ACCOUNT, WORKFLOW, (&id, event_type, payload))
-                    .await
-            }
-        };
-        // A client lives with a store that is down, and with an instance that is not in a state for what he asks.
-        if let (Err(EngineError::OutcomeUnknown), (Heritage::Known, model)) = (outcome, &watch) {
-            model.wrong(format!(
-                "a client of {id} was not told what became of his command"
-            ));
-        }
     }
 }
 

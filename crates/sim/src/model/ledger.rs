@@ -1,0 +1,1028 @@
+//! The durable history of one instance, followed entry by entry: what must never be, whatever happened.
+
+use super::attempt::{Failed, Verdict, Whose};
+use super::causes::Causes;
+use super::undo::UndoLedger;
+use super::watch::Watched;
+use super::{Messages, Rules, Weather};
+use crate::program::{Attempts, Backoff, Delay, Given, Program, Spec};
+use bytes::Bytes;
+use cairn_core::{Entry, ErrorInfo, Record, RetryDelay, Status, StepConfig, StepKey, StepKind, StepNo};
+use cairn_store::{Commit, Lease};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// In calm weather what is due happens within this, milliseconds.
+const PROMPT_MILLIS: i64 = 1_500;
+
+/// What is wrong with an entry.
+pub(super) type Judged = Result<(), String>;
+
+/// `Err` with a text unless something holds.
+macro_rules! must {
+    ($holds:expr, $($text:tt)+) => {
+        if !$holds {
+            return Err(format!($($text)+));
+        }
+    };
+}
+pub(super) use must;
+
+/// The durable history of one instance.
+pub(crate) struct Ledger {
+    pub(crate) id: String,
+    pub(crate) program: Arc<Program>,
+    pub(crate) status: Status,
+    pub(crate) error: Option<ErrorInfo>,
+    pub(crate) output: Option<Bytes>,
+    pub(crate) steps: Vec<StepFacts>,
+    pub(crate) undo: Option<UndoLedger>,
+    /// Entries so far.
+    pub(crate) entries: u64,
+    /// Restarts so far.
+    pub(crate) epoch: u32,
+    /// Numbers of events that were received, ever.
+    pub(crate) received: BTreeSet<u64>,
+    by_key: BTreeMap<StepKey, usize>,
+    /// How steps ended, by epoch, and at which entry.
+    ended: Vec<BTreeMap<StepKey, (u64, Kept)>>,
+    /// Entries of which kind there were: positions of pauses, restarts and ends.
+    marks: Vec<(u64, Mark)>,
+    dos: u32,
+    bytes: u64,
+    events: BTreeMap<String, VecDeque<Event>>,
+    payloads: BTreeMap<u64, Bytes>,
+    at: i64,
+    paused_at: Option<i64>,
+    lease: Option<Lease>,
+    newest_epoch: i64,
+    /// Steps that ended since the instance waits.
+    woken: Option<StepKey>,
+    /// How long it is kept after success and after an error, milliseconds.
+    retention: (u64, u64),
+}
+
+/// What a command leaves in a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Pause,
+    Resume,
+    Terminate,
+    Restart,
+}
+
+/// A step as the journal has it.
+#[derive(Debug, Clone)]
+pub(crate) struct StepFacts {
+    pub(crate) key: StepKey,
+    pub(crate) state: State,
+    pub(crate) has_handler: bool,
+    bytes: u64,
+}
+
+/// Where a step stands.
+#[derive(Debug, Clone)]
+pub(crate) enum State {
+    Executing {
+        attempt: u32,
+        since: i64,
+    },
+    Retrying {
+        failed: u32,
+        at: i64,
+    },
+    GivenUp(Vec<ErrorInfo>),
+    Sleeping {
+        until: i64,
+    },
+    Waiting {
+        event_type: String,
+        deadline: i64,
+        timeout: u64,
+    },
+    Ended,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kept {
+    Value(Bytes),
+    Slept,
+    Event(Bytes),
+    Failed(ErrorInfo),
+}
+
+struct Event {
+    seq: u64,
+    at: i64,
+    bytes: u64,
+    payload: Bytes,
+}
+
+/// What an entry is judged by.
+pub(super) type Court<'a> = (&'a Causes, &'a Rules, Option<&'a Watched>);
+
+impl Ledger {
+    pub(super) fn new(id: &str, at: i64, program: Arc<Program>, lease: Option<Lease>) -> Self {
+        Self {
+            id: id.into(),
+            program,
+            status: Status::Queued,
+            error: None,
+            output: None,
+            steps: Vec::new(),
+            undo: None,
+            entries: 1,
+            epoch: 0,
+            received: BTreeSet::new(),
+            by_key: BTreeMap::new(),
+            ended: vec![BTreeMap::new()],
+            marks: Vec::new(),
+            dos: 0,
+            bytes: 0,
+            events: BTreeMap::new(),
+            payloads: BTreeMap::new(),
+            at,
+            paused_at: None,
+            lease,
+            newest_epoch: lease.map_or(0, |lease| lease.epoch),
+            woken: None,
+            retention: (0, 0),
+        }
+    }
+
+    pub(super) fn kept_for(self, success_millis: u64, error_millis: u64) -> Self {
+        Self {
+            retention: (success_millis, error_millis),
+            ..self
+        }
+    }
+
+    /// It is gone: was it time?
+    pub(super) fn check_expiry(&self, now: i64) -> Judged {
+        let id = &self.id;
+        must!(self.status.is_final(), "{id} is gone, but has not ended");
+        must!(self.lease.is_none(), "{id} is gone, but was held");
+        let (success, error) = self.retention;
+        let millis = if self.status == Status::Errored {
+            error
+        } else {
+            success
+        };
+        must!(
+            now >= self.at.saturating_add(as_i64(millis)),
+            "{id} is gone before its time"
+        );
+        Ok(())
+    }
+
+    pub(super) fn claimed(&mut self, lease: Lease) -> Judged {
+        let (id, newest) = (&self.id, self.newest_epoch);
+        must!(
+            lease.epoch > newest,
+            "{id}: claimed with the lease {lease:?} after {newest}"
+        );
+        self.newest_epoch = lease.epoch;
+        self.lease = Some(lease);
+        Ok(())
+    }
+
+    /// How a step ended, and at which entry, in an epoch.
+    pub(crate) fn outcome(&self, epoch: u32, key: &StepKey) -> Option<&(u64, Kept)> {
+        self.ended.get(epoch as usize)?.get(key)
+    }
+
+    pub(crate) fn step(&self, key: &StepKey) -> Option<&StepFacts> {
+        self.steps.get(*self.by_key.get(key)?)
+    }
+
+    pub(crate) fn lease_epoch(&self) -> i64 {
+        self.newest_epoch
+    }
+
+    pub(crate) fn step_calls(&self) -> u32 {
+        self.dos
+    }
+
+    /// Whether there is such an entry from a position on.
+    pub(crate) fn has_since(&self, from: u64, mark: Mark) -> bool {
+        self.marks.iter().any(|(at, kind)| *at >= from && *kind == mark)
+    }
+
+    /// The text of an event or result, as clients are shown it.
+    pub(crate) fn text(value: &Bytes) -> String {
+        String::from_utf8_lossy(value.get(1..).unwrap_or_default()).into_owned()
+    }
+
+    pub(super) fn follow(&mut self, entry: &Entry, payload: Option<&Bytes>, court: Court<'_>) -> Judged {
+        let at = entry.at.0;
+        must!(at >= self.at, "time goes back from {}", self.at);
+        self.at = at;
+        must!(
+            payload.is_some() == entry.record.carries_value(),
+            "its value is missing, or it has one it should not have"
+        );
+        must!(
+            self.allows(&entry.record),
+            "this cannot be while the instance is {}",
+            self.status.as_str()
+        );
+        match &entry.record {
+            Record::Created => return Err("created twice".into()),
+            Record::StepStarted { .. } | Record::SleepStarted { .. } | Record::WaitStarted { .. } => {
+                self.start(entry, court)?;
+            }
+            Record::AttemptStarted { step, attempt } => self.attempt_started(*step, *attempt, court)?,
+            Record::AttemptFailed { .. } => self.attempt_failed(&entry.record, court)?,
+            Record::StepCompleted { step, attempt, bytes } => {
+                let payload = payload.cloned().unwrap_or_default();
+                self.step_completed((*step, *attempt), (*bytes, payload), court)?;
+            }
+            Record::StepFailed { step, error } => {
+                let State::GivenUp(shown) = &self.at(*step)?.state else {
+                    return Err("the step was not given up".into());
+                };
+                must!(
+                    shown.contains(error),
+                    "it should have failed with one of {shown:?}"
+                );
+                self.end_step(*step, Kept::Failed(error.clone()))?;
+            }
+            Record::SleepCompleted { step } => {
+                let State::Sleeping { until } = self.at(*step)?.state else {
+                    return Err("the step does not sleep".into());
+                };
+                must!(at >= until, "it should sleep until {until}");
+                self.prompt(until, court)?;
+                self.end_step(*step, Kept::Slept)?;
+            }
+            Record::WaitCompleted { step, event } => self.wait_completed(*step, event.0)?,
+            Record::WaitTimedOut { step, timeout_millis } => {
+                self.wait_timed_out((*step, *timeout_millis), court)?
+            }
+            Record::EventReceived { event_type, bytes } => {
+                let payload = payload.cloned().unwrap_or_default();
+                self.event_received(event_type, (*bytes, payload), court)?;
+            }
+            Record::RollbackStarted { .. }
+            | Record::RollbackAttemptStarted { .. }
+            | Record::RollbackAttemptFailed { .. }
+            | Record::RollbackStepCompleted { .. }
+            | Record::RollbackStepFailed { .. }
+            | Record::RollbackEnded { .. } => self.roll_back(&entry.record, court)?,
+            Record::Started
+            | Record::Waiting
+            | Record::Running
+            | Record::PauseRequested
+            | Record::Paused
+            | Record::Resumed { .. }
+            | Record::PauseCancelled => self.change(&entry.record, court)?,
+            Record::Restarted => {
+                must!(court.0.restarts.contains(&None), "nobody asked for it");
+                self.restart(0);
+            }
+            Record::RestartedFrom { step } => {
+                let key = self.at(*step)?.key.clone();
+                must!(
+                    court.0.restarts.contains(&Some(key)),
+                    "nobody asked for this step"
+                );
+                self.restart(step.0 as usize);
+            }
+            Record::Terminated | Record::Completed | Record::Errored { .. } => {
+                self.end(&entry.record, payload, court)?;
+            }
+        }
+        self.entries += 1;
+        Ok(())
+    }
+
+    /// Whether an entry may come in the status as it is.
+    fn allows(&self, record: &Record) -> bool {
+        let restarts = matches!(record, Record::Restarted | Record::RestartedFrom { .. });
+        let undoes = matches!(
+            record,
+            Record::RollbackAttemptStarted { .. }
+                | Record::RollbackAttemptFailed { .. }
+                | Record::RollbackStepCompleted { .. }
+                | Record::RollbackStepFailed { .. }
+                | Record::RollbackEnded { .. }
+        );
+        let ends = matches!(record, Record::Terminated | Record::RollbackStarted { .. });
+        let comes = matches!(record, Record::EventReceived { .. });
+        match self.status {
+            _ if restarts => true,
+            Status::Errored | Status::Terminated | Status::Complete => false,
+            Status::RollingBack => {
+                undoes || comes || matches!(record, Record::Terminated | Record::Errored { .. })
+            }
+            Status::Paused => ends || comes || matches!(record, Record::Resumed { .. }),
+            Status::Queued | Status::Running | Status::Waiting | Status::WaitingForPause => {
+                !undoes && !matches!(record, Record::Resumed { .. })
+            }
+        }
+    }
+
+    fn at(&self, step: StepNo) -> Result<&StepFacts, String> {
+        let facts = self.steps.get(step.0 as usize);
+        facts.ok_or_else(|| format!("there is no step {}", step.0))
+    }
+
+    fn set(&mut self, step: StepNo, state: State) {
+        if let Some(facts) = self.steps.get_mut(step.0 as usize) {
+            facts.state = state;
+        }
+    }
+
+    fn spec(&self, key: &StepKey) -> Result<Spec, String> {
+        let spec = self.program.spec(key).cloned();
+        spec.ok_or_else(|| format!("the program has no step {key}"))
+    }
+
+    fn attempts(&self, step: StepNo) -> Result<Attempts, String> {
+        match self.spec(&self.at(step)?.key)? {
+            Spec::Do(work) => Ok(work.callback.clone()),
+            Spec::Sleep(_) | Spec::Wait(..) => Err("this step has no attempts".into()),
+        }
+    }
+
+    /// In calm weather, what was due happens at once.
+    pub(super) fn prompt(&self, due: i64, (_, rules, _): Court<'_>) -> Judged {
+        must!(
+            rules.weather == Weather::Stormy || self.at <= due + PROMPT_MILLIS,
+            "it was due at {due} and nothing was in its way"
+        );
+        Ok(())
+    }
+
+    fn start(&mut self, entry: &Entry, court: Court<'_>) -> Judged {
+        let (step, kind, name, count) = match &entry.record {
+            Record::StepStarted {
+                step, name, count, ..
+            } => (step, StepKind::Do, name, count),
+            Record::SleepStarted {
+                step, name, count, ..
+            } => (step, StepKind::Sleep, name, count),
+            Record::WaitStarted {
+                step, name, count, ..
+            } => (step, StepKind::WaitForEvent, name, count),
+            _ => return Err("no step starts here".into()),
+        };
+        let key = StepKey {
+            kind,
+            name: name.clone(),
+            count: *count,
+        };
+        must!(
+            step.0 as usize == self.steps.len(),
+            "its number should be {}",
+            self.steps.len()
+        );
+        must!(!self.by_key.contains_key(&key), "the step has started before");
+        self.check_hold(&key, court.0)?;
+        let (at, spec) = (entry.at.0, self.spec(&key)?);
+        let (state, has_handler) = match (&entry.record, spec) {
+            (Record::StepStarted { config, rollback, .. }, Spec::Do(work)) => {
+                self.dos += 1;
+                must!(self.dos <= court.1.limits.steps, "more steps than allowed");
+                must!(
+                    is_config(config.as_ref(), &work.callback),
+                    "its configuration should be {:?}",
+                    work.callback
+                );
+                if let (Some(kept), Some(handler)) = (rollback, &work.handler) {
+                    must!(
+                        is_filled(kept, &handler.function),
+                        "its handler should be {:?}",
+                        handler.function
+                    );
+                }
+                (
+                    State::Executing {
+                        attempt: 1,
+                        since: at,
+                    },
+                    rollback.is_some(),
+                )
+            }
+            (Record::SleepStarted { until, .. }, Spec::Sleep(millis)) => {
+                let expected = at + as_i64(millis);
+                must!(until.0 == expected, "it should sleep until {expected}");
+                (State::Sleeping { until: until.0 }, false)
+            }
+            (
+                Record::WaitStarted {
+                    event_type,
+                    deadline,
+                    timeout_millis,
+                    ..
+                },
+                Spec::Wait(expected_type, timeout),
+            ) => {
+                let expected = at + as_i64(timeout);
+                must!(deadline.0 == expected, "it should wait until {expected}");
+                must!(
+                    *event_type == expected_type && *timeout_millis == timeout,
+                    "type or timeout is wrong"
+                );
+                let state = State::Waiting {
+                    event_type: expected_type,
+                    deadline: expected,
+                    timeout,
+                };
+                (state, false)
+            }
+            _ => return Err("the step is of another kind".into()),
+        };
+        self.by_key.insert(key.clone(), self.steps.len());
+        self.steps.push(StepFacts {
+            key,
+            state,
+            has_handler,
+            bytes: 0,
+        });
+        Ok(())
+    }
+
+    /// While a pause is coming only those steps start that were under way, or that a callback waits for that is executing.
+    fn check_hold(&self, key: &StepKey, causes: &Causes) -> Judged {
+        if self.status != Status::WaitingForPause {
+            return Ok(());
+        }
+        let calls = causes.calls.get(&(self.epoch, key.clone()));
+        let may = calls.into_iter().flatten().any(|call| {
+            let parent = call.parent.as_ref().and_then(|parent| self.step(parent));
+            call.eager || parent.is_some_and(|parent| matches!(parent.state, State::Executing { .. }))
+        });
+        must!(may, "a pause is coming: it should not start");
+        Ok(())
+    }
+
+    fn attempt_started(&mut self, step: StepNo, attempt: u32, court: Court<'_>) -> Judged {
+        let State::Retrying { failed, at } = self.at(step)?.state else {
+            return Err("the step does not wait for another attempt".into());
+        };
+        let attempts = self.attempts(step)?;
+        must!(attempt == failed + 1, "it should be attempt {}", failed + 1);
+        must!(
+            attempt <= attempts.limit + 1,
+            "only {} retries are allowed",
+            attempts.limit
+        );
+        must!(self.at >= at, "the attempt is not due before {at}");
+        // Not before user code has called the step.
+        if let Some(called_at) = court
+            .2
+            .and_then(|run| run.called_at(&self.steps[step.0 as usize].key))
+        {
+            self.prompt(at.max(called_at), court)?;
+        }
+        let since = self.at;
+        self.set(step, State::Executing { attempt, since });
+        Ok(())
+    }
+
+    fn attempt_failed(&mut self, record: &Record, (causes, rules, live): Court<'_>) -> Judged {
+        let Record::AttemptFailed {
+            step,
+            attempt,
+            error,
+            retry_at,
+        } = record
+        else {
+            return Ok(());
+        };
+        let key = self.at(*step)?.key.clone();
+        let State::Executing {
+            attempt: current,
+            since,
+        } = self.at(*step)?.state
+        else {
+            return Err("the step does not execute".into());
+        };
+        must!(current == *attempt, "attempt {current} executes");
+        let cause = (self.epoch, key.clone(), *attempt);
+        let returned = causes.returned.get(&cause).into_iter().flatten();
+        let failed = Failed {
+            attempt: *attempt,
+            since,
+            at: self.at,
+            error,
+            returned: returned.map(Bytes::len).max().unwrap_or(0),
+            whose: Whose::Step,
+        };
+        let threw = causes.thrown.get(&cause).map_or(&[][..], Vec::as_slice);
+        let verdicts = failed.verdicts(&self.attempts(*step)?, threw, rules);
+        must!(!verdicts.is_empty(), "nothing of the kind has happened");
+        if error.message == super::attempt::LOST && rules.weather == Weather::Calm {
+            must!(live.is_none(), "no attempt is lost in calm weather");
+        }
+        let state = self.next_of_attempt((*attempt, retry_at.map(|at| at.0)), verdicts)?;
+        self.set(*step, state);
+        Ok(())
+    }
+
+    pub(super) fn next_of_attempt(
+        &self,
+        (attempt, retry_at): (u32, Option<i64>),
+        verdicts: Vec<Verdict>,
+    ) -> Result<State, String> {
+        let at_of = |verdict: &Verdict| verdict.delay.map(|delay| self.at.saturating_add(as_i64(delay)));
+        let expected: Vec<Option<i64>> = verdicts.iter().map(at_of).collect();
+        must!(
+            expected.contains(&retry_at),
+            "the next attempt should be due at one of {expected:?}"
+        );
+        Ok(match retry_at {
+            Some(at) => State::Retrying { failed: attempt, at },
+            None => {
+                let given_up = verdicts.into_iter().filter(|verdict| verdict.delay.is_none());
+                State::GivenUp(given_up.map(|verdict| verdict.shown).collect())
+            }
+        })
+    }
+
+    fn step_completed(
+        &mut self,
+        (step, attempt): (StepNo, u32),
+        (bytes, payload): (u64, Bytes),
+        (causes, rules, _): Court<'_>,
+    ) -> Judged {
+        let key = self.at(step)?.key.clone();
+        let State::Executing { attempt: current, .. } = self.at(step)?.state else {
+            return Err("the step does not execute".into());
+        };
+        must!(current == attempt, "attempt {current} executes");
+        let returned = causes.returned.get(&(self.epoch, key, attempt));
+        must!(
+            returned.is_some_and(|values| values.contains(&payload)),
+            "the attempt has not returned this"
+        );
+        must!(bytes == payload.len() as u64, "it has {} bytes", payload.len());
+        must!(payload.len() <= rules.limits.result_bytes, "it is too large");
+        self.keep_bytes(bytes, rules)?;
+        if let Some(facts) = self.steps.get_mut(step.0 as usize) {
+            facts.bytes = bytes;
+        }
+        self.end_step(step, Kept::Value(payload))
+    }
+
+    fn keep_bytes(&mut self, bytes: u64, rules: &Rules) -> Judged {
+        self.bytes += bytes;
+        must!(
+            self.bytes <= rules.limits.state_bytes,
+            "{} bytes are more than allowed",
+            self.bytes
+        );
+        Ok(())
+    }
+
+    fn end_step(&mut self, step: StepNo, kept: Kept) -> Judged {
+        let key = self.at(step)?.key.clone();
+        if self.status == Status::Waiting {
+            self.woken = Some(key.clone());
+        }
+        let position = self.entries;
+        if let Some(ended) = self.ended.last_mut() {
+            ended.insert(key, (position, kept));
+        }
+        self.set(step, State::Ended);
+        Ok(())
+    }
+
+    fn wait_completed(&mut self, step: StepNo, event: u64) -> Judged {
+        let State::Waiting {
+            event_type, deadline, ..
+        } = self.at(step)?.state.clone()
+        else {
+            return Err("the step does not wait".into());
+        };
+        let queue = self.events.get_mut(&event_type);
+        let taken = queue
+            .and_then(VecDeque::pop_front)
+            .ok_or("no event of its type has come")?;
+        must!(
+            taken.seq == event,
+            "the oldest event of its type is at {}",
+            taken.seq
+        );
+        must!(
+            taken.at < deadline,
+            "the event came at {}, when its time was over",
+            taken.at
+        );
+        let is_older = |facts: &StepFacts| {
+            matches!(&facts.state, State::Waiting { event_type: other, deadline, .. }
+                if *other == event_type && *deadline > taken.at)
+        };
+        let older = self
+            .steps
+            .iter()
+            .take(step.0 as usize)
+            .find(|facts| is_older(facts));
+        if let Some(older) = older {
+            return Err(format!("{} has waited longer", older.key));
+        }
+        if let Some(facts) = self.steps.get_mut(step.0 as usize) {
+            facts.bytes = taken.bytes;
+        }
+        self.end_step(step, Kept::Event(taken.payload))
+    }
+
+    fn wait_timed_out(&mut self, (step, timeout_millis): (StepNo, u64), court: Court<'_>) -> Judged {
+        let State::Waiting {
+            event_type,
+            deadline,
+            timeout,
+        } = self.at(step)?.state.clone()
+        else {
+            return Err("the step does not wait".into());
+        };
+        must!(timeout == timeout_millis, "its timeout is {timeout}");
+        must!(self.at >= deadline, "it waits until {deadline}");
+        let missed = self.events.get(&event_type).and_then(VecDeque::front);
+        must!(
+            missed.is_none_or(|event| event.at >= deadline),
+            "an event had come in time"
+        );
+        self.prompt(deadline, court)?;
+        let error = ErrorInfo::new(
+            "WorkflowTimeoutError",
+            format!("Execution timed out after {timeout}ms"),
+        );
+        self.end_step(step, Kept::Failed(error))
+    }
+
+    fn event_received(
+        &mut self,
+        event_type: &str,
+        (bytes, payload): (u64, Bytes),
+        (causes, rules, _): Court<'_>,
+    ) -> Judged {
+        let number: u64 = Self::text(&payload)
+            .parse()
+            .map_err(|_| "its payload is no number")?;
+        let sent = causes.events.get(&number);
+        must!(
+            sent.is_some_and(|sent| sent == event_type),
+            "nobody sent {number}"
+        );
+        must!(self.received.insert(number), "event {number} has come before");
+        must!(bytes == payload.len() as u64, "it has {} bytes", payload.len());
+        self.keep_bytes(bytes, rules)?;
+        self.payloads.insert(self.entries, payload.clone());
+        let event = Event {
+            seq: self.entries,
+            at: self.at,
+            bytes,
+            payload,
+        };
+        self.events.entry(event_type.into()).or_default().push_back(event);
+        Ok(())
+    }
+
+    fn executing(&self) -> impl Iterator<Item = (&StepKey, u32)> {
+        self.steps.iter().filter_map(|facts| match facts.state {
+            State::Executing { attempt, .. } => Some((&facts.key, attempt)),
+            _ => None,
+        })
+    }
+
+    /// A change of status that is no end.
+    fn change(&mut self, record: &Record, (causes, _, live): Court<'_>) -> Judged {
+        let pauses = |ledger: &Self| {
+            ledger
+                .marks
+                .iter()
+                .filter(|(_, mark)| *mark == Mark::Pause)
+                .count()
+        };
+        let (before, after, mark) = match record {
+            Record::Started => (&[Status::Queued][..], Status::Running, None),
+            Record::Waiting => {
+                must!(self.executing().next().is_none(), "something executes");
+                let waits = |facts: &StepFacts| {
+                    matches!(
+                        facts.state,
+                        State::Retrying { .. } | State::Sleeping { .. } | State::Waiting { .. }
+                    )
+                };
+                must!(self.steps.iter().any(waits), "nothing waits");
+                (&[Status::Running][..], Status::Waiting, None)
+            }
+            Record::Running => (&[Status::Waiting][..], Status::Running, None),
+            Record::PauseRequested => {
+                must!(self.executing().next().is_some(), "nothing executes");
+                let from = &[Status::Queued, Status::Running, Status::Waiting][..];
+                (from, Status::WaitingForPause, Some(Mark::Pause))
+            }
+            Record::Paused => {
+                let left = self
+                    .executing()
+                    .find(|(key, attempt)| live.is_some_and(|run| run.executes(key, *attempt)));
+                if let Some((key, _)) = left {
+                    return Err(format!("{key} executes"));
+                }
+                self.paused_at = Some(self.at);
+                let from = &[
+                    Status::Queued,
+                    Status::Running,
+                    Status::Waiting,
+                    Status::WaitingForPause,
+                ][..];
+                let mark = (self.status != Status::WaitingForPause).then_some(Mark::Pause);
+                (from, Status::Paused, mark)
+            }
+            Record::Resumed { shift_millis } => {
+                let shift = self.at - self.paused_at.take().ok_or("it was not paused")?;
+                must!(as_i64(*shift_millis) == shift, "the pause took {shift}");
+                self.shift(shift);
+                (&[Status::Paused][..], Status::Queued, Some(Mark::Resume))
+            }
+            Record::PauseCancelled => (
+                &[Status::WaitingForPause][..],
+                Status::Running,
+                Some(Mark::Resume),
+            ),
+            _ => return Ok(()),
+        };
+        must!(before.contains(&self.status), "it is {}", self.status.as_str());
+        self.status = after;
+        self.woken = None;
+        self.marks.extend(mark.map(|mark| (self.entries, mark)));
+        must!(pauses(self) <= causes.pauses, "nobody asked for this pause");
+        let resumed = self
+            .marks
+            .iter()
+            .filter(|(_, mark)| *mark == Mark::Resume)
+            .count();
+        must!(resumed <= causes.resumes, "nobody asked to go on");
+        Ok(())
+    }
+
+    fn shift(&mut self, millis: i64) {
+        for facts in &mut self.steps {
+            match &mut facts.state {
+                State::Retrying { at, .. }
+                | State::Sleeping { until: at }
+                | State::Waiting { deadline: at, .. } => *at += millis,
+                State::Executing { .. } | State::GivenUp(_) | State::Ended => {}
+            }
+        }
+    }
+
+    fn restart(&mut self, keep: usize) {
+        self.marks.push((self.entries, Mark::Restart));
+        self.epoch += 1;
+        self.status = Status::Queued;
+        (self.error, self.output, self.undo) = (None, None, None);
+        (self.paused_at, self.woken) = (None, None);
+        self.events.clear();
+        self.steps.truncate(keep);
+        let mut ended = BTreeMap::new();
+        for facts in &self.steps {
+            if let Some(known) = self.ended.last().and_then(|ended| ended.get(&facts.key)) {
+                ended.insert(facts.key.clone(), known.clone());
+            }
+        }
+        self.ended.push(ended);
+        self.by_key = self
+            .steps
+            .iter()
+            .zip(0..)
+            .map(|(facts, number)| (facts.key.clone(), number))
+            .collect();
+        let dos = self
+            .steps
+            .iter()
+            .filter(|facts| facts.key.kind == StepKind::Do)
+            .count();
+        self.dos = u32::try_from(dos).unwrap_or(u32::MAX);
+        self.bytes = self.steps.iter().map(|facts| facts.bytes).sum();
+    }
+
+    fn end(&mut self, record: &Record, payload: Option<&Bytes>, (causes, rules, _): Court<'_>) -> Judged {
+        let undo = self.undo.as_ref();
+        let ends = causes
+            .ends
+            .iter()
+            .filter(|(epoch, _)| *epoch == self.epoch)
+            .map(|(_, end)| end);
+        self.status = match record {
+            Record::Completed => {
+                let returned =
+                    |end: &super::End| matches!(end, super::End::Returned(value) if Some(value) == payload);
+                must!({ ends }.any(returned), "run() has not returned this");
+                must!(self.status != Status::WaitingForPause, "the pause comes first");
+                self.output = payload.cloned();
+                Status::Complete
+            }
+            Record::Errored { error } => {
+                match undo {
+                    Some(undo) => must!(
+                        undo.is_over() && undo.error.as_ref() == Some(error),
+                        "it was to be rolled back"
+                    ),
+                    None if error.message.ends_with("storage limit") => {
+                        must!(rules.limits.state_bytes < 100_000, "there is room enough");
+                    }
+                    None => {
+                        let undone = self.steps.iter().any(|facts| facts.has_handler);
+                        let raised = |end: &super::End| match end {
+                            super::End::Raised { origin, .. } => {
+                                final_error(end, rules).as_ref() == Some(error)
+                                    && (!undone || *origin == cairn_core::Origin::Fatal)
+                            }
+                            super::End::Returned(_) => false,
+                        };
+                        must!(
+                            { ends }.any(raised),
+                            "run() has not ended this way, or steps are to be rolled back"
+                        );
+                    }
+                }
+                self.error = Some(error.clone());
+                Status::Errored
+            }
+            Record::Terminated => {
+                let over = undo.is_some_and(|undo| undo.is_over() && undo.error.is_none());
+                if !over {
+                    must!(!causes.terminations.is_empty(), "nobody asked for it");
+                    let gently = causes
+                        .terminations
+                        .iter()
+                        .all(|undo| *undo == cairn_core::Undo::Steps);
+                    let skipped =
+                        undo.is_none() && gently && self.steps.iter().any(|facts| facts.has_handler);
+                    must!(!skipped, "its steps are to be rolled back");
+                }
+                self.marks.push((self.entries, Mark::Terminate));
+                Status::Terminated
+            }
+            _ => return Ok(()),
+        };
+        Ok(())
+    }
+
+    fn roll_back(&mut self, record: &Record, court: Court<'_>) -> Judged {
+        if let Record::RollbackStarted { error } = record {
+            let ends = court.0.ends.iter().filter(|(epoch, _)| *epoch == self.epoch);
+            match error {
+                Some(_) => {
+                    let raised = |end: &super::End| {
+                        matches!(
+                            end,
+                            super::End::Raised {
+                                origin: cairn_core::Origin::Thrown,
+                                ..
+                            }
+                        ) && final_error(end, court.1) == *error
+                    };
+                    must!(ends.map(|(_, end)| end).any(raised), "run() has not thrown this");
+                    must!(self.status != Status::WaitingForPause, "the pause comes first");
+                }
+                None => must!(
+                    court.0.terminations.contains(&cairn_core::Undo::Steps),
+                    "nobody asked for it"
+                ),
+            }
+            let handlers = self.steps.iter().filter(|facts| facts.has_handler);
+            let steps: Vec<StepKey> = handlers.map(|facts| facts.key.clone()).collect();
+            must!(!steps.is_empty(), "there is nothing to roll back");
+            self.status = Status::RollingBack;
+            if error.is_none() {
+                self.marks.push((self.entries, Mark::Terminate));
+            }
+            self.undo = Some(UndoLedger::new(error.clone(), steps));
+            return Ok(());
+        }
+        let mut undo = self.undo.take().ok_or("no rollback has begun")?;
+        let followed = undo.follow(record, self, court);
+        self.undo = Some(undo);
+        followed
+    }
+
+    /// The clock of the last entry.
+    pub(super) fn last_at(&self) -> i64 {
+        self.at
+    }
+
+    pub(super) fn key_of(&self, step: StepNo) -> Result<&StepKey, String> {
+        self.at(step).map(|facts| &facts.key)
+    }
+
+    /// What must hold between commits.
+    pub(super) fn check_commit(&mut self, commit: &Commit, (now, rules): (i64, &Rules)) -> Judged {
+        let lease = self.lease;
+        must!(
+            lease == Some(commit.lease),
+            "a commit with {:?}, but {lease:?} holds it",
+            commit.lease
+        );
+        if commit.release.is_some() {
+            self.lease = None;
+        }
+        must!(self.at <= now, "entries of the future");
+        must!(
+            commit.next_seq.0 + commit.entries.len() as u64 == self.entries,
+            "the journal has {} entries",
+            self.entries
+        );
+        must!(
+            commit.status == self.status,
+            "the row says {} for {}",
+            commit.status.as_str(),
+            self.status.as_str()
+        );
+        must!(
+            commit.ended_at.is_some() == self.status.is_final(),
+            "the row has an end, or none, but it is {}",
+            self.status.as_str()
+        );
+        if self.status == Status::Waiting {
+            must!(
+                self.executing().next().is_none(),
+                "it waits, but something executes"
+            );
+            if let Some(key) = &self.woken {
+                return Err(format!("it waits, but {key} has ended"));
+            }
+        }
+        let given_up = self
+            .steps
+            .iter()
+            .find(|facts| matches!(facts.state, State::GivenUp(_)));
+        if let Some(facts) = given_up {
+            return Err(format!("{} was given up, but has not ended", facts.key));
+        }
+        let delivers =
+            self.status == Status::Running || (self.status == Status::Waiting && rules.slots.is_none());
+        if delivers {
+            self.check_delivery()?;
+        }
+        Ok(())
+    }
+
+    /// No event lies there that a step waits for.
+    fn check_delivery(&self) -> Judged {
+        for facts in &self.steps {
+            let State::Waiting {
+                event_type, deadline, ..
+            } = &facts.state
+            else {
+                continue;
+            };
+            let event = self.events.get(event_type).and_then(VecDeque::front);
+            must!(
+                event.is_none_or(|event| event.at >= *deadline),
+                "{} waits for an event that is there",
+                facts.key
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What an instance ends with when `run()` has thrown.
+fn final_error(end: &super::End, rules: &Rules) -> Option<ErrorInfo> {
+    let super::End::Raised { error, .. } = end else {
+        return None;
+    };
+    Some(match rules.messages {
+        Messages::Wrapped if super::attempt::is_final(error) => ErrorInfo::new(
+            "WorkflowFatalError",
+            "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled",
+        ),
+        Messages::Own | Messages::Wrapped => error.clone(),
+    })
+}
+
+/// Whether a kept configuration is that of the program; none is kept for the defaults.
+fn is_config(kept: Option<&StepConfig>, attempts: &Attempts) -> bool {
+    match (kept, attempts.config) {
+        (None, Given::No) => true,
+        (Some(kept), Given::Yes) => is_filled(kept, attempts),
+        (None, Given::Yes) | (Some(_), Given::No) => false,
+    }
+}
+
+fn is_filled(kept: &StepConfig, attempts: &Attempts) -> bool {
+    let delay = match (&kept.delay, attempts.delay) {
+        (RetryDelay::Fixed { millis, .. }, Delay::Fixed(expected)) => *millis == expected,
+        (RetryDelay::Dynamic, Delay::Asked { .. }) => true,
+        (RetryDelay::Fixed { .. }, Delay::Asked { .. }) | (RetryDelay::Dynamic, Delay::Fixed(_)) => false,
+    };
+    let backoff = match attempts.backoff {
+        Backoff::Constant => cairn_core::Backoff::Constant,
+        Backoff::Linear => cairn_core::Backoff::Linear,
+        Backoff::Exponential => cairn_core::Backoff::Exponential,
+    };
+    delay
+        && kept.limit == attempts.limit
+        && kept.timeout_millis == attempts.timeout_millis
+        && kept.backoff == backoff
+}
+
+pub(super) fn as_i64(millis: u64) -> i64 {
+    i64::try_from(millis).unwrap_or(i64::MAX)
+}

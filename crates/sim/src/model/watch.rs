@@ -1,0 +1,421 @@
+//! What user code and clients do, and what they are told: it must be in the ledger when they are told.
+
+use super::causes::{Called, End, Sent, Threw};
+use super::ledger::{Kept, Ledger, Mark};
+use super::{Instance, Model, State};
+use crate::program::Spec;
+use cairn_core::{ErrorInfo, Purpose, RestartFrom, RollbackResult, StepCall, StepKey, Undo};
+use cairn_engine::{CommandDone, EngineError, Status};
+use cairn_runtime::{Known, Outcome, RunId, RunRollback, StartRun, Value};
+use cairn_store::{InstanceNo, Lease};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A run, of one life of one process.
+pub(crate) type RunKey = (u64, RunId);
+
+/// A run of user code.
+pub(crate) struct Watched {
+    no: InstanceNo,
+    epoch: u32,
+    purpose: Purpose,
+    /// Entries that were durable when it began.
+    begun: u64,
+    lease_epoch: i64,
+    /// When it called steps.
+    called: BTreeMap<StepKey, i64>,
+    executed: BTreeSet<(StepKey, u32)>,
+    undone: BTreeSet<(StepKey, u32)>,
+    /// Steps that were rolled back when it began.
+    undone_before: Vec<StepKey>,
+    ended: bool,
+    /// Its process has died.
+    pub(super) lost: bool,
+}
+
+impl Watched {
+    /// Whether the holder with this lease has this run, and it goes on.
+    pub(super) fn is_of(&self, lease: Lease) -> bool {
+        self.lease_epoch == lease.epoch && !self.ended && !self.lost
+    }
+
+    /// When it called a step, if it did.
+    pub(super) fn called_at(&self, key: &StepKey) -> Option<i64> {
+        self.called.get(key).copied()
+    }
+
+    pub(super) fn is_going_forward(&self) -> bool {
+        self.purpose == Purpose::Progress
+    }
+
+    pub(super) fn executes(&self, key: &StepKey, attempt: u32) -> bool {
+        self.executed.contains(&(key.clone(), attempt))
+    }
+}
+
+/// A value as its bytes.
+fn kept_of(outcome: &Outcome, own: Option<&Value>) -> Option<Kept> {
+    Some(match outcome {
+        Outcome::Stored => Kept::Value(own?.as_bytes().clone()),
+        Outcome::Value(value) => Kept::Value(value.as_bytes().clone()),
+        Outcome::Slept => Kept::Slept,
+        Outcome::Event { payload, .. } => Kept::Event(payload.as_bytes().clone()),
+        Outcome::Failed(error) | Outcome::Refused(error) => Kept::Failed(error.clone()),
+    })
+}
+
+impl State {
+    fn of_run(&mut self, run: RunKey) -> Option<(&mut Watched, &mut Instance)> {
+        let watched = self.runs.get_mut(&run)?;
+        let instance = self.instances.get_mut(&watched.no)?;
+        Some((watched, instance))
+    }
+
+    fn judge(
+        &mut self,
+        run: RunKey,
+        question: impl FnOnce(&mut Watched, &mut Instance) -> Result<(), String>,
+    ) {
+        let Some((watched, instance)) = self.of_run(run) else {
+            return;
+        };
+        if let Err(fault) = question(watched, instance) {
+            let id = instance.ledger.id.clone();
+            self.wrong(format!("{id}: {fault}"));
+        }
+    }
+}
+
+impl Model {
+    /// The engine starts a run.
+    pub(crate) fn begins(&self, run: RunKey, start: &StartRun) {
+        let mut state = self.0.lock();
+        let id = &start.instance_id;
+        state.log(format_args!(
+            "{id}: run {}.{} {:?}",
+            run.0, run.1.0, start.purpose
+        ));
+        let Some(no) = state.by_id.get(id).copied() else {
+            return state.wrong(format!("a run of {id}, which there is not"));
+        };
+        let Some(instance) = state.instances.get_mut(&no) else {
+            return;
+        };
+        let ledger = &instance.ledger;
+        let shown: Vec<_> = start
+            .history
+            .iter()
+            .map(|step| (&step.key, history_of(&step.known)))
+            .collect();
+        let kept: Vec<_> = ledger
+            .steps
+            .iter()
+            .map(|step| {
+                (
+                    &step.key,
+                    ledger
+                        .outcome(ledger.epoch, &step.key)
+                        .map(|(_, kept)| kept.clone()),
+                )
+            })
+            .collect();
+        let fault = (shown != kept).then(|| format!("{id}: a run is shown {shown:?}, but {kept:?} is kept"));
+        let watched = Watched {
+            no,
+            epoch: ledger.epoch,
+            purpose: start.purpose,
+            begun: ledger.entries,
+            lease_epoch: ledger.lease_epoch(),
+            called: BTreeMap::new(),
+            executed: BTreeSet::new(),
+            undone: BTreeSet::new(),
+            undone_before: ledger
+                .undo
+                .as_ref()
+                .map_or_else(Vec::new, |undo| undo.done.clone()),
+            ended: false,
+            lost: false,
+        };
+        instance.last_run = Some(run);
+        let undoes = ledger.status == Status::RollingBack;
+        let is_wrong = undoes != (start.purpose == Purpose::Rollback);
+        state.runs.insert(run, watched);
+        if is_wrong {
+            state.wrong(format!("{id}: a run for {:?}", start.purpose));
+        }
+        if let Some(fault) = fault {
+            state.wrong(fault);
+        }
+    }
+
+    /// The process of a run has died.
+    pub(crate) fn lost(&self, run: RunKey) {
+        let mut state = self.0.lock();
+        if let Some(watched) = state.runs.get_mut(&run) {
+            watched.lost = true;
+        }
+    }
+
+    /// User code has called a step.
+    pub(crate) fn called(&self, run: RunKey, call: &StepCall, (eager, parent): (bool, Option<StepKey>)) {
+        let mut state = self.0.lock();
+        let now = state.now();
+        state.judge(run, |watched, instance| {
+            watched.called.insert(call.key.clone(), now);
+            let calls = instance
+                .causes
+                .calls
+                .entry((watched.epoch, call.key.clone()))
+                .or_default();
+            calls.push(Called { eager, parent });
+            Ok(())
+        });
+    }
+
+    /// A callback begins.
+    pub(crate) fn executes(&self, run: RunKey, key: &StepKey, attempt: u32) {
+        let mut state = self.0.lock();
+        state.executions += 1;
+        state.log(format_args!("run {}.{} executes {key} {attempt}", run.0, run.1.0));
+        state.judge(run, |watched, instance| {
+            let ledger = &instance.ledger;
+            if watched.purpose == Purpose::Rollback {
+                return Err(format!("{key} executes in a run that is there to roll back"));
+            }
+            if !watched.executed.insert((key.clone(), attempt)) {
+                return Err(format!("attempt {attempt} of {key} executes twice in one run"));
+            }
+            if let Some(Spec::Do(work)) = ledger.program.spec(key)
+                && attempt > work.callback.limit + 1
+            {
+                return Err(format!("{key} is tried {attempt} times"));
+            }
+            match ledger.outcome(watched.epoch, key) {
+                Some((at, kept)) if *at < watched.begun => Err(format!(
+                    "{key} runs again, although {kept:?} was kept when the run began"
+                )),
+                Some(_) | None => Ok(()),
+            }
+        });
+    }
+
+    /// A callback returns.
+    pub(crate) fn returned(&self, run: RunKey, (key, attempt): (&StepKey, u32), output: &Value) {
+        self.0.lock().judge(run, |watched, instance| {
+            let cause = (watched.epoch, key.clone(), attempt);
+            let returned = instance.causes.returned.entry(cause).or_default();
+            returned.push(output.as_bytes().clone());
+            Ok(())
+        });
+    }
+
+    /// A callback throws.
+    pub(crate) fn threw(
+        &self,
+        run: RunKey,
+        (key, attempt): (&StepKey, u32),
+        (error, delay): (ErrorInfo, Option<Result<u64, ErrorInfo>>),
+    ) {
+        self.0.lock().judge(run, |watched, instance| {
+            let cause = (watched.epoch, key.clone(), attempt);
+            instance
+                .causes
+                .thrown
+                .entry(cause)
+                .or_default()
+                .push(Threw { error, delay });
+            Ok(())
+        });
+    }
+
+    /// User code learns how a step ended; `own` is what it has returned itself.
+    pub(crate) fn sees(&self, run: RunKey, key: &StepKey, (outcome, own): (&Outcome, Option<&Value>)) {
+        let mut state = self.0.lock();
+        let seen = kept_of(outcome, own);
+        state.log(format_args!("run {}.{} sees {key} {seen:?}", run.0, run.1.0));
+        let limit = state.rules.limits.steps;
+        state.judge(run, |watched, instance| {
+            let ledger = &instance.ledger;
+            let seen = seen.ok_or_else(|| format!("{key} is said to be kept, but nothing was returned"))?;
+            if let Some((_, kept)) = ledger.outcome(watched.epoch, key) {
+                return if *kept == seen {
+                    Ok(())
+                } else {
+                    Err(format!("{key} is {kept:?}, and is seen as {seen:?}"))
+                };
+            }
+            match seen {
+                Kept::Failed(error)
+                    if error.message.starts_with("The limit of") && ledger.step_calls() >= limit =>
+                {
+                    Ok(())
+                }
+                seen => Err(format!("{key} is seen as {seen:?}, which is not durable")),
+            }
+        });
+    }
+
+    /// The engine wants a handler to be called.
+    pub(crate) fn wants_undone(&self, run: RunKey, rollback: &RunRollback) {
+        let (key, attempt) = (&rollback.key, rollback.attempt);
+        self.0.lock().judge(run, |watched, instance| {
+            let ledger = &instance.ledger;
+            if ledger.epoch != watched.epoch {
+                return Ok(());
+            }
+            let undo = ledger
+                .undo
+                .as_ref()
+                .ok_or_else(|| format!("{key} is rolled back, but no rollback has begun"))?;
+            if !undo.started.contains(&(key.clone(), attempt)) {
+                return Err(format!("the handler of {key} is called before that is durable"));
+            }
+            if watched.undone_before.contains(key) {
+                return Err(format!("{key} is rolled back again"));
+            }
+            let told = match &undo.error {
+                Some(error) => error.clone(),
+                None => ErrorInfo::new("Terminated", "Instance terminated during rollback"),
+            };
+            if rollback.error != told {
+                return Err(format!(
+                    "the handler of {key} is told {:?} instead of {told:?}",
+                    rollback.error
+                ));
+            }
+            Ok(())
+        });
+    }
+
+    /// A handler is called.
+    pub(crate) fn undoes(&self, run: RunKey, key: &StepKey, attempt: u32) {
+        let mut state = self.0.lock();
+        state.undone += 1;
+        state.log(format_args!(
+            "run {}.{} rolls back {key} {attempt}",
+            run.0, run.1.0
+        ));
+        state.judge(run, |watched, instance| {
+            if let Some(Spec::Do(work)) = instance.ledger.program.spec(key)
+                && work
+                    .handler
+                    .as_ref()
+                    .is_none_or(|handler| attempt > handler.function.limit + 1)
+            {
+                return Err(format!("the handler of {key} is called {attempt} times"));
+            }
+            if watched.undone.insert((key.clone(), attempt)) {
+                Ok(())
+            } else {
+                Err(format!(
+                    "the handler of {key} is called twice in attempt {attempt}"
+                ))
+            }
+        });
+    }
+
+    /// A handler has ended, or is not there.
+    pub(crate) fn undone(&self, run: RunKey, (key, attempt): (&StepKey, u32), result: &RollbackResult) {
+        self.0.lock().judge(run, |watched, instance| {
+            let cause = (watched.epoch, key.clone(), attempt);
+            instance
+                .causes
+                .undone
+                .entry(cause)
+                .or_default()
+                .push(result.clone());
+            Ok(())
+        });
+    }
+
+    /// `run()` has ended.
+    pub(crate) fn ends(&self, run: RunKey, end: End) {
+        let mut state = self.0.lock();
+        state.log(format_args!("run {}.{} ends {end:?}", run.0, run.1.0));
+        state.judge(run, |watched, instance| {
+            watched.ended = true;
+            instance.causes.ends.push((watched.epoch, end));
+            Ok(())
+        });
+    }
+
+    /// A client sends something; the length of the journal by then.
+    pub(crate) fn sends(&self, id: &str, sent: &Sent) -> u64 {
+        let mut state = self.0.lock();
+        state.log(format_args!("{id}: a client sends {sent:?}"));
+        let Some(instance) = state.instance(id) else {
+            return 0;
+        };
+        instance.causes.sent(sent);
+        instance.ledger.entries
+    }
+
+    /// A client is told what became of what he sent.
+    pub(crate) fn answered(
+        &self,
+        id: &str,
+        (sent, from): (&Sent, u64),
+        answer: &Result<CommandDone, EngineError>,
+    ) {
+        let mut state = self.0.lock();
+        let said = match answer {
+            Ok(done) => done.status.as_str().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        state.log(format_args!("{id}: the answer to {sent:?} is {said}"));
+        let Some(instance) = state.instance(id) else {
+            return;
+        };
+        let fault = match answer {
+            Ok(done) => check_answer(&instance.ledger, (sent, from), done.status),
+            Err(EngineError::Rejected(_)) => check_rejection(&instance.ledger, (sent, from)),
+            Err(_) => Ok(()),
+        };
+        if let Err(fault) = fault {
+            state.wrong(format!("{id}: {sent:?} was answered with {said}, but {fault}"));
+        }
+    }
+}
+
+fn history_of(known: &Known) -> Option<Kept> {
+    match known {
+        Known::Ended(outcome) => kept_of(outcome, None),
+        Known::Open => None,
+    }
+}
+
+/// What a client is told is durable.
+fn check_answer(ledger: &Ledger, (sent, from): (&Sent, u64), status: Status) -> Result<(), &'static str> {
+    let done = match sent {
+        Sent::Event(number, _) => status.is_final() || ledger.received.contains(number),
+        // Nothing happens to one that is paused already, or has ended.
+        Sent::Pause => match status {
+            Status::Paused | Status::WaitingForPause => ledger.has_since(0, Mark::Pause),
+            Status::RollingBack | Status::Errored | Status::Terminated | Status::Complete => true,
+            Status::Queued | Status::Running | Status::Waiting => false,
+        },
+        Sent::Resume => ledger.has_since(from, Mark::Resume),
+        Sent::Terminate(_) => ledger.has_since(from, Mark::Terminate),
+        Sent::Restart(_) => ledger.has_since(from, Mark::Restart),
+    };
+    if done {
+        Ok(())
+    } else {
+        Err("the journal does not say so")
+    }
+}
+
+/// What a client is refused cannot be done.
+fn check_rejection(ledger: &Ledger, (sent, from): (&Sent, u64)) -> Result<(), &'static str> {
+    if ledger.entries != from {
+        // Something else has happened meanwhile.
+        return Ok(());
+    }
+    let possible = match sent {
+        Sent::Event(..) | Sent::Pause => false,
+        Sent::Resume => matches!(ledger.status, Status::Paused | Status::WaitingForPause),
+        Sent::Terminate(Undo::Nothing | Undo::Steps) => !ledger.status.is_final(),
+        Sent::Restart(RestartFrom::Beginning) => true,
+        Sent::Restart(RestartFrom::Step(key)) => ledger.step(key).is_some(),
+    };
+    if possible { Err("it can be done") } else { Ok(()) }
+}
