@@ -4,7 +4,10 @@
 
 mod world;
 
-use cairn_core::{CallId, CallRequest, ErrorInfo, FailedAttempt};
+use cairn_core::{
+    CallId, CallRequest, ConfigInput, ErrorInfo, FailedAttempt, Origin, Raised, RollbackReport,
+    RollbackResult, StepNo,
+};
 use cairn_engine::{
     Control, Double, EngineError, RestartFrom, Settings, Status, StepEnd, StepSelector, Value,
 };
@@ -168,6 +171,46 @@ async fn retries_without_delays() {
     world.pass(10_000).await;
     let heard = told(&mut world, Vec::new()).await;
     assert_eq!(lines(&heard), [(2, "attempt 2")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rollbacks_are_retried_without_delays() {
+    let mut world = doubled(&[Double::NoRetryDelays(None)]).await;
+    let mut call = execute(1, "a");
+    if let ReportKind::Called(call) = &mut call
+        && let CallRequest::Do { rollback, .. } = &mut call.request
+    {
+        *rollback = Some(Ok(ConfigInput::default()));
+    }
+    let raised = ReportKind::Raised(Raised {
+        error: ErrorInfo::new("Error", "over"),
+        from_call: None,
+        origin: Origin::Thrown,
+    });
+    world.report("one", vec![call, succeeded(1, "1"), raised]);
+    world.pass(20).await;
+    let rollbacks = |world: &World| -> Vec<(StepNo, u32)> {
+        let commands = world.commands.iter();
+        commands
+            .filter_map(|command| match command {
+                Command::Rollback(rollback) => Some((rollback.step, rollback.attempt)),
+                _ => None,
+            })
+            .collect()
+    };
+    let begun = rollbacks(&world);
+    assert_eq!(begun, [(begun[0].0, 1)]);
+    let threw = ReportKind::RolledBack(RollbackReport {
+        step: begun[0].0,
+        attempt: 1,
+        result: RollbackResult::Threw {
+            error: ErrorInfo::new("Error", "no"),
+            dynamic_delay: None,
+        },
+    });
+    world.report("one", vec![threw]);
+    world.pass(20).await;
+    assert_eq!(rollbacks(&world), [(begun[0].0, 1), (begun[0].0, 2)]);
 }
 
 #[tokio::test(start_paused = true)]

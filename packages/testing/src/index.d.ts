@@ -90,8 +90,8 @@ export interface WorkflowInstance {
   status(): Promise<InstanceStatus>;
   pause(): Promise<void>;
   resume(): Promise<void>;
-  terminate(): Promise<void>;
-  restart(): Promise<void>;
+  terminate(options?: { rollback?: boolean }): Promise<void>;
+  restart(options?: { from?: { name: string; count?: number; type?: "do" | "sleep" | "waitForEvent" } }): Promise<void>;
   /** The payload travels as JSON; what JSON cannot hold, `mockEvent` can. */
   sendEvent(event: { type: string; payload?: unknown }): Promise<void>;
 }
@@ -118,6 +118,8 @@ export interface Cairn extends AsyncDisposable {
   readonly clock: Clock;
   /** A workflow by its name in the configuration. */
   workflow<Params = unknown>(name: string): Workflow<Params>;
+  /** Sends a request to a Worker, by its name in the configuration and a path: `fetch("shop", "/orders")`. */
+  fetch(worker: string, path: string, init?: RequestInit): Promise<Response>;
   introspectWorkflowInstance(workflow: string, id: string): Promise<WorkflowInstanceIntrospector>;
   introspectWorkflow(workflow: string): Promise<WorkflowIntrospector>;
   /** Stops a server that `startCairn` has started; a server that ran before goes on. */

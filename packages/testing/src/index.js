@@ -3,6 +3,7 @@
 import { CairnError, Client } from './client.js';
 import { Workflow } from './introspection.js';
 import { startServer } from './server.js';
+import { fetchWorker } from './worker.js';
 
 export { CairnError };
 
@@ -37,6 +38,10 @@ class Cairn {
 
   workflow(name) {
     return new Workflow(this.#client, name);
+  }
+
+  fetch(worker, path, init) {
+    return fetchWorker(this.url, worker, path, init);
   }
 
   introspectWorkflowInstance(workflow, id) {

@@ -226,12 +226,12 @@ export class Instance {
     return this.#change({ status: 'resume' });
   }
 
-  terminate() {
-    return this.#change({ status: 'terminate' });
+  terminate({ rollback } = {}) {
+    return this.#change({ status: 'terminate', rollback });
   }
 
-  restart() {
-    return this.#change({ status: 'restart' });
+  restart({ from } = {}) {
+    return this.#change({ status: 'restart', from });
   }
 
   async sendEvent({ type, payload }) {

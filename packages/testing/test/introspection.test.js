@@ -180,6 +180,8 @@ describe('modifiers', () => {
         await instance.waitForStatus('complete');
         await real.restart();
         await instance.waitForStatus('complete');
+        await real.restart({ from: { name: 'price' } });
+        await instance.waitForStatus('complete');
         assert.deepEqual(await instance.getOutput(), { price: 1 });
       },
     );
@@ -258,6 +260,21 @@ describe('a whole workflow', () => {
     const next = await introspectWorkflow(orders);
     assert.deepEqual(await next.get(), []);
     await next[Symbol.asyncDispose]();
+  });
+});
+
+describe('a Worker', () => {
+  test('creates instances that are collected', async () => {
+    const all = await introspectWorkflow(orders);
+    await all.modifyAll((m) => m.mockStepResult({ name: 'value' }, new Set([1])));
+    const response = await cairn.fetch('shop', '/buy?now', { method: 'POST', body: JSON.stringify({ scene: 'values' }) });
+    const { id, ...rest } = await response.json();
+    assert.deepEqual([response.status, rest], [201, { pathname: '/buy', method: 'POST' }]);
+    const [instance] = await all.get();
+    assert.equal(instance.id, id);
+    await instance.waitForStatus('complete');
+    assert.equal((await instance.getOutput()).size, 1);
+    await all.dispose();
   });
 });
 

@@ -5,8 +5,12 @@ interface Params {
   scene: "sleeps" | "fails" | "waits" | "values";
 }
 
+interface Env {
+  ORDERS: Workflow<Params>;
+}
+
 /** Nothing outside of it is real: every call of a callback is one too many, but those a test asks for. */
-export class Orders extends WorkflowEntrypoint<unknown, Params> {
+export class Orders extends WorkflowEntrypoint<Env, Params> {
   async run({ payload }: WorkflowEvent<Params>, step: WorkflowStep) {
     switch (payload.scene) {
       case "sleeps": {
@@ -30,3 +34,12 @@ export class Orders extends WorkflowEntrypoint<unknown, Params> {
     }
   }
 }
+
+export default {
+  async fetch(request: Request, env: Env) {
+    const params = await request.json<Params>();
+    const { id } = await env.ORDERS.create({ params });
+    const { pathname } = new URL(request.url);
+    return Response.json({ id, pathname, method: request.method }, { status: 201 });
+  },
+};
