@@ -279,17 +279,25 @@ async fn commands() {
         change(r#"{"status":"restart"}"#).await.result()["status"],
         "terminated"
     );
-    for unsupported in [
-        r#"{"status":"terminate","rollback":true}"#,
-        r#"{"status":"restart","from":{"name":"x"}}"#,
-    ] {
-        assert_eq!(change(unsupported).await.failure().0, 501, "{unsupported}");
-    }
+    let nowhere = change(r#"{"status":"restart","from":{"name":"x","count":2,"type":"sleep"}}"#).await;
+    assert_eq!(
+        nowhere.failure(),
+        (409, 10495, "workflows.api.error.instance.cannot_restart".into())
+    );
+    // Nothing is there to be rolled back.
+    let ended = change(r#"{"status":"terminate","rollback":true}"#).await.result();
+    assert_eq!(ended["status"], "terminated");
+    let details = world.get("/workflows/w/instances/one").await.result();
+    assert_eq!(details["rollback"], json!(null));
     for bad in [
         r#"{"status":"dance"}"#,
         "{}",
         "[]",
         r#"{"status":"restart","from":{}}"#,
+        r#"{"status":"restart","from":{"name":"x","count":0}}"#,
+        r#"{"status":"restart","from":{"name":"x","count":1.5}}"#,
+        r#"{"status":"restart","from":{"name":"x","type":"step"}}"#,
+        r#"{"status":"terminate","rollback":"yes"}"#,
     ] {
         assert_eq!(change(bad).await.failure().1, 10002, "{bad}");
     }
