@@ -12,16 +12,31 @@ use crate::tools::{self, Tool};
 use crate::{Exit, deploy};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long files must be quiet before they are read: editors and tools write several at once.
 const QUIET: Duration = Duration::from_millis(80);
 
+/// Whoever edits code wants to see what becomes of the instances that wait.
+const FOLLOW: &str = "versions.follow_latest=1";
+
 /// Folders whose changes are not the user's.
 const NOT_SOURCE: [&str; 4] = ["node_modules", ".cairn", ".wrangler", ".git"];
+
+/// Files that a build reads without telling.
+const SILENT_INPUTS: [&str; 6] = [
+    "package.json",
+    "tsconfig.json",
+    "wrangler.json",
+    "wrangler.jsonc",
+    "wrangler.toml",
+    ".dev.vars",
+];
 
 /// Runs the command.
 ///
@@ -37,7 +52,8 @@ pub(crate) async fn dev(arguments: &DevArguments, terminal: &Terminal) -> Result
         .data_dir
         .clone()
         .unwrap_or_else(|| project.folder.join(".cairn"));
-    let local = Local::start(&data_dir, arguments.port, (workerd.path, &arguments.settings)).await?;
+    let settings = arguments.settings.after(FOLLOW);
+    let local = Local::start(&data_dir, arguments.port, (workerd.path, &settings)).await?;
     let session = Session {
         path: &arguments.project,
         esbuild: &esbuild.path,
@@ -99,7 +115,11 @@ impl Session<'_> {
                     self.terminal.line(&format!("{what}\n{rest}"));
                 }
             }
-            changes.watch(&folders(&last, deployed.as_ref().ok()))?;
+            let bundle = deployed.as_ref().ok();
+            changes.watch(
+                &folders(&last, bundle),
+                bundle.map(|bundle| inputs(&last, bundle)),
+            )?;
             changes.next().await;
             read = Project::read(self.path);
         }
@@ -121,6 +141,13 @@ fn folders(project: &Project, bundle: Option<&Bundle>) -> BTreeSet<PathBuf> {
         .collect()
 }
 
+/// The names of the files that a build has read. Whatever else changes beside them, such as a log, is none of our business.
+fn inputs(project: &Project, bundle: &Bundle) -> BTreeSet<OsString> {
+    let read = bundle.sources.iter().chain([&project.file, &project.config.main]);
+    let names = read.filter_map(|file| file.file_name().map(OsString::from));
+    names.chain(SILENT_INPUTS.map(OsString::from)).collect()
+}
+
 fn greeting(project: &Project, address: SocketAddr) -> String {
     let port = address.port();
     let name = &project.config.name;
@@ -140,14 +167,19 @@ fn greeting(project: &Project, address: SocketAddr) -> String {
 struct Changes {
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
+    /// The names that count; all of them while the project does not build, since a file may be missing.
+    inputs: Arc<Mutex<Option<BTreeSet<OsString>>>>,
     arrived: mpsc::UnboundedReceiver<()>,
 }
 
 impl Changes {
     fn new() -> Result<Self, Failure> {
         let (sender, arrived) = mpsc::unbounded_channel();
+        let inputs = Arc::new(Mutex::new(None));
+        let counted = Arc::clone(&inputs);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let counts = event.is_ok_and(|event| is_change(&event));
+            let inputs = counted.lock().unwrap_or_else(PoisonError::into_inner);
+            let counts = event.is_ok_and(|event| is_change(&event, inputs.as_ref()));
             if counts {
                 // Nobody listens only when the command is about to end.
                 let _ = sender.send(());
@@ -156,12 +188,18 @@ impl Changes {
         Ok(Self {
             watcher: watcher.map_err(|error| cannot_watch(&error))?,
             watched: BTreeSet::new(),
+            inputs,
             arrived,
         })
     }
 
-    /// Watches these folders, without those below them. A folder that is gone is left out.
-    fn watch(&mut self, folders: &BTreeSet<PathBuf>) -> Result<(), Failure> {
+    /// Watches these files in these folders, without those below them. A folder that is gone is left out.
+    fn watch(
+        &mut self,
+        folders: &BTreeSet<PathBuf>,
+        inputs: Option<BTreeSet<OsString>>,
+    ) -> Result<(), Failure> {
+        *self.inputs.lock().unwrap_or_else(PoisonError::into_inner) = inputs;
         for folder in folders.difference(&self.watched.clone()) {
             if folder.is_dir() {
                 self.watcher
@@ -182,12 +220,14 @@ impl Changes {
     }
 }
 
-fn is_change(event: &notify::Event) -> bool {
+fn is_change(event: &notify::Event, inputs: Option<&BTreeSet<OsString>>) -> bool {
     let kind = event.kind.is_create() || event.kind.is_modify() || event.kind.is_remove();
     let is_source = |path: &PathBuf| {
-        !path
+        let is_read = inputs.is_none_or(|names| path.file_name().is_some_and(|name| names.contains(name)));
+        let is_kept_out = path
             .iter()
-            .any(|part| NOT_SOURCE.iter().any(|name| part == *name))
+            .any(|part| NOT_SOURCE.iter().any(|name| part == *name));
+        is_read && !is_kept_out
     };
     kind && event.paths.iter().any(is_source)
 }
@@ -197,4 +237,23 @@ fn cannot_watch(error: &notify::Error) -> Failure {
         format!("The project's files cannot be watched: {error}."),
         "On Linux the limit is in /proc/sys/fs/inotify/max_user_watches and max_user_instances; raise it, or use cairn run.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, EventKind};
+
+    fn change(path: &str) -> notify::Event {
+        notify::Event::new(EventKind::Create(CreateKind::File)).add_path(path.into())
+    }
+
+    #[test]
+    fn only_what_a_build_reads_counts_once_there_is_one() {
+        let read: BTreeSet<OsString> = ["index.ts".into()].into();
+        assert!(is_change(&change("/p/src/index.ts"), Some(&read)));
+        assert!(!is_change(&change("/p/src/dev.log"), Some(&read)));
+        assert!(is_change(&change("/p/src/missing.ts"), None));
+        assert!(!is_change(&change("/p/.cairn/index.ts"), None));
+    }
 }
