@@ -185,7 +185,11 @@ impl Driver {
                 chunks: 1,
             });
         }
-        let position = self.streams.open.iter().position(|open| open.number == kept.stream);
+        let position = self
+            .streams
+            .open
+            .iter()
+            .position(|open| open.number == kept.stream);
         let Some(at) = position.filter(|_| self.is_busy()) else {
             return Ok(());
         };

@@ -22,6 +22,7 @@ const LARGEST_CHUNK_TEXT: usize = CHUNK_BYTES.div_ceil(3) * 4;
 
 /// A message from a process.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all messages are reports")]
 pub(crate) enum Message {
     Hello(Hello),
     Report { run: RunId, kind: ReportKind },

@@ -83,7 +83,13 @@ mod tests {
     fn what_is_no_text_is_described() {
         assert_eq!(preview(&[0xff, 0xfe], 2), "[ReadableStream (binary): 2 bytes]");
         // The last character is not whole, and nothing follows.
-        assert_eq!(preview(&[b'a', 0xe2, 0x82], 3), "[ReadableStream (binary): 3 bytes]");
-        assert_eq!(preview(&[0xff; 4_096], 5_000), "[ReadableStream (binary): 5000 bytes]");
+        assert_eq!(
+            preview(&[b'a', 0xe2, 0x82], 3),
+            "[ReadableStream (binary): 3 bytes]"
+        );
+        assert_eq!(
+            preview(&[0xff; 4_096], 5_000),
+            "[ReadableStream (binary): 5000 bytes]"
+        );
     }
 }
