@@ -32,5 +32,5 @@ pub use testing::{
 pub use time::{Time, TimeError};
 pub use workflow::{
     Concurrency, Cron, DurationValue, InstanceCounts, PutRequest, PutResult, Retention, RetentionMillis,
-    RetentionSettings, Schedule, StepLimit, Workflow, WorkflowDeleted, WorkflowVersion,
+    RetentionSettings, Schedule, SettingsPatch, StepLimit, Workflow, WorkflowDeleted, WorkflowVersion,
 };

@@ -40,6 +40,14 @@ pub struct RetentionSettings {
     pub default_retention: RetentionMillis,
 }
 
+/// Body of `PATCH /workflows/settings`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SettingsPatch {
+    /// What is to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_retention: Option<Retention>,
+}
+
 /// `limits` of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepLimit {

@@ -3,7 +3,7 @@
 use crate::catalog::read_settings;
 use crate::message::{Message, Request};
 use crate::signal::{Loaded, Signal};
-use crate::{Engine, EngineError, Shared, Waiter};
+use crate::{Engine, EngineError, Retention, Shared, Waiter};
 use cairn_core::{
     Entry, Limits, Record, RestartFrom, Seq, Status, Timestamp, Undo, check_addressable_id, check_event_type, check_instance_id,
 };
@@ -114,9 +114,10 @@ impl Engine {
             at: now,
             record: Record::Created,
         };
+        let retention = shared.retention_of(account).await?;
         let new: Result<Vec<NewInstance>, EngineError> = creates
             .into_iter()
-            .map(|create| self.new_instance(&deployed, create, (trigger, &entry)))
+            .map(|create| self.new_instance((&deployed, retention), create, (trigger, &entry)))
             .collect();
         let mut new = new?;
         shared.count_creations(&deployed.workflow, new.len())?;
@@ -170,11 +171,12 @@ impl Engine {
 
     fn new_instance(
         &self,
-        deployed: &DeployedWorkflow,
+        (deployed, of_account): (&DeployedWorkflow, Retention),
         create: CreateInstance,
         (trigger, entry): (Trigger, &Entry),
     ) -> Result<NewInstance, EngineError> {
         let settings = &self.shared.settings;
+        let retention = of_account.for_instance(&read_settings(&deployed.workflow.settings)?, &create);
         let id = create.id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         let checked = match trigger {
             Trigger::Api | Trigger::Binding | Trigger::Event => check_instance_id(&id),
@@ -196,11 +198,6 @@ impl Engine {
                 setting: "limits.params_bytes",
             });
         }
-        let defaults = read_settings(&deployed.workflow.settings)?;
-        let success = create
-            .success_retention_millis
-            .or(defaults.success_retention_millis);
-        let error = create.error_retention_millis.or(defaults.error_retention_millis);
         Ok(NewInstance {
             workflow: deployed.workflow.no,
             id,
@@ -209,8 +206,8 @@ impl Engine {
             class_name: deployed.workflow.class_name.clone(),
             trigger,
             created_at: entry.at,
-            success_retention_millis: success.unwrap_or(settings.retention_millis),
-            error_retention_millis: error.unwrap_or(settings.retention_millis),
+            success_retention_millis: retention.success_millis,
+            error_retention_millis: retention.error_millis,
             entry: entry.encode(),
             params: params.as_bytes().clone(),
             start: Start::Now,

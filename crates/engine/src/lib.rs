@@ -21,6 +21,7 @@ mod limits;
 mod maintenance;
 mod message;
 mod rate;
+mod retention;
 mod schedules;
 mod script;
 mod settings;
@@ -37,6 +38,7 @@ pub use doubles::{Double, StepSelector};
 pub use error::EngineError;
 pub use follow::{Follow, Subscription, Told, ToldValue};
 pub use instances::{CommandDone, Control, CreateInstance, CreatedInstance};
+pub use retention::{AccountRetention, Retention};
 pub use script::{EarlierSecrets, ScriptBinding, ScriptMetadata, StoredKind, StoredWorkers, Upload};
 pub use settings::{Settings, WorkflowSettings};
 pub use testing::{Outcome, StepEnd};
@@ -105,6 +107,8 @@ struct Shared {
     slots: slots::Slots,
     /// Which instances follow the latest version.
     following: versions::Following,
+    /// How long accounts keep instances.
+    retention: retention::KnownRetention,
     /// How many instances were created of late.
     rates: rate::Rates,
     /// What tests put in place of user code.
@@ -154,6 +158,7 @@ impl Engine {
             waiters: Mutex::default(),
             next_token: AtomicU64::new(1),
             slots,
+            retention: retention::KnownRetention::default(),
             following,
             rates: rate::Rates::default(),
             doubles: doubles::AllDoubles::default(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// Finished instances removed by one write: few, so that the writer is never busy with them for long.
-const EXPIRE_BATCH: usize = 200;
+const EXPIRE_BATCH: usize = 50;
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 
 /// Starts the housekeeping; it ends when the set is dropped.
@@ -39,8 +39,10 @@ async fn expire(shared: Arc<Shared>) {
     loop {
         interval.tick().await;
         loop {
+            let begun = tokio::time::Instant::now();
             match shared.store.expire(shared.clock.now(), EXPIRE_BATCH).await {
-                Ok(EXPIRE_BATCH..) => tokio::task::yield_now().await,
+                // Others get as much time of the writer as this.
+                Ok(EXPIRE_BATCH..) => tokio::time::sleep(begun.elapsed()).await,
                 Ok(_) => break,
                 Err(error) => {
                     tracing::error!(%error, "instances whose retention is over could not be removed");

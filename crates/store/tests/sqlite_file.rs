@@ -8,7 +8,9 @@ use cairn_store::conformance::{
     Held, accept, at, claim, create, held, ids, mail, message, new_instance, new_workflow, node, workflow,
 };
 use cairn_store::sqlite::SqliteStore;
-use cairn_store::{Commit, InboxNo, InstanceFilter, NewWorkflow, NodeId, Store, StoreError, StreamNo, StreamWrite};
+use cairn_store::{
+    Commit, InboxNo, InstanceFilter, NewWorkflow, NodeId, Store, StoreError, StreamNo, StreamWrite,
+};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,7 +144,10 @@ async fn dropped_streams_leave_the_file() {
     };
     assert_eq!(count("SELECT count(*) FROM stream_chunk"), 2);
     assert_eq!(count("SELECT count(*) FROM dropped_stream"), 0);
-    edit(&path, "UPDATE stream_chunk SET bytes = zeroblob(1000) WHERE number = 1");
+    edit(
+        &path,
+        "UPDATE stream_chunk SET bytes = zeroblob(1000) WHERE number = 1",
+    );
     let store = open(directory.path());
     let read = |index| store.stream_chunk(held.no, StreamNo(2), index);
     assert_eq!(read(0).await.unwrap().unwrap().len(), 1_000);
@@ -416,4 +421,39 @@ async fn a_crash_loses_nothing_that_was_answered() {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn room_goes_back_to_the_disk_when_instances_expire() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).unwrap();
+    let file = store.path().to_owned();
+    let workflow = workflow(&store, "w").await;
+    let node = node(&store).await;
+    let new = (0..100).map(|n| cairn_store::NewInstance {
+        params: Bytes::from(vec![7; 100_000]),
+        ..new_instance(workflow, &format!("i{n}"))
+    });
+    let created = store.create(new.collect(), Some(node)).await.unwrap();
+    let ends = created.into_iter().map(|created| {
+        let (no, lease) = created.unwrap();
+        let held = Held {
+            no,
+            workflow,
+            node,
+            lease: lease.unwrap(),
+            next: 1,
+        };
+        held.end(Status::Complete, at(1))
+    });
+    accept(&store, ends.collect()).await;
+    drop(store);
+    let full = std::fs::metadata(&file).unwrap().len();
+    assert!(full > 10_000_000, "{full}");
+    let store = SqliteStore::open(&file).unwrap();
+    while store.expire(Timestamp(i64::MAX), 50).await.unwrap() > 0 {}
+    store.tidied().await;
+    drop(store);
+    let empty = std::fs::metadata(&file).unwrap().len();
+    assert!(empty < full / 5, "{full} bytes before, {empty} after");
 }

@@ -10,10 +10,10 @@ use axum::body::Body;
 use axum::http::Method;
 use cairn_api::{
     ApiError, Concurrency, Failure, InstanceCounts, OffsetPage, PutRequest, PutResult, RetentionMillis,
-    RetentionSettings, Schedule, StepLimit, Workflow, WorkflowDeleted, WorkflowVersion,
+    RetentionSettings, Schedule, SettingsPatch, StepLimit, Workflow, WorkflowDeleted, WorkflowVersion,
 };
 use cairn_engine::{
-    EngineError, Status, StatusCounts, WorkflowDetails, WorkflowPage, WorkflowSettings, WorkflowVersionRow,
+    AccountRetention, EngineError, Retention, Status, StatusCounts, WorkflowDetails, WorkflowPage, WorkflowSettings, WorkflowVersionRow,
     check_workflow_name,
 };
 
@@ -27,11 +27,9 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Wor
     match (route, method) {
         (WorkflowRoute::List, Method::GET) => list(call, account).await,
         (WorkflowRoute::List, _) => Err(call.wrong_method("GET")),
-        (WorkflowRoute::Settings, Method::GET) => settings(call),
-        (WorkflowRoute::Settings, _) => Err(Failure::new(
-            ApiError::NotSupported,
-            "the retention of an account is the server's setting limits.retention_millis; set default_retention on the workflow, or change that setting",
-        )),
+        (WorkflowRoute::Settings, Method::GET) => settings(call, account).await,
+        (WorkflowRoute::Settings, Method::PATCH) => patch_settings(call, body, account).await,
+        (WorkflowRoute::Settings, _) => Err(call.wrong_method("GET, PATCH")),
         (WorkflowRoute::Concurrency, _) => Err(Failure::new(
             ApiError::NotSupported,
             "concurrency keys are not available yet; use concurrency.limit of the workflow",
@@ -80,14 +78,29 @@ fn store_page(asked: OffsetPage) -> WorkflowPage {
     }
 }
 
-fn settings(call: &Call) -> Answer {
-    let millis = call.engine().settings().retention_millis;
-    done(RetentionSettings {
+async fn settings(call: &Call, account: &str) -> Answer {
+    let retention = call.engine().retention(account).await.map_err(engine)?;
+    done(shown_settings(retention))
+}
+
+async fn patch_settings(call: &Call, body: Body, account: &str) -> Answer {
+    let asked: SettingsPatch = body::json(body, &call.app.limits).await?;
+    let (success_millis, error_millis) = words::retention(asked.default_retention)?;
+    let change = AccountRetention {
+        success_millis,
+        error_millis,
+    };
+    let retention = call.engine().put_retention(account, change).await;
+    done(shown_settings(retention.map_err(engine)?))
+}
+
+fn shown_settings(retention: Retention) -> RetentionSettings {
+    RetentionSettings {
         default_retention: RetentionMillis {
-            success_retention: millis,
-            error_retention: millis,
+            success_retention: retention.success_millis,
+            error_retention: retention.error_millis,
         },
-    })
+    }
 }
 
 async fn one(call: &Call, account: &str, name: &str) -> Answer {
@@ -192,10 +205,11 @@ async fn versions(call: &Call, account: &str, name: &str) -> Answer {
         .await
         .map_err(engine)?;
     let info = asked.info(found.len(), total);
+    let default = call.engine().retention(account).await.map_err(engine)?;
     page(
         found
             .into_iter()
-            .map(|version| shown_version(call, version))
+            .map(|version| shown_version(default, version))
             .collect::<Vec<_>>(),
         info,
     )
@@ -218,13 +232,16 @@ async fn version_one(call: &Call, account: &str, (name, id): (&str, &str)) -> An
         }
         offset += found.len() as u64;
         if let Some(version) = found.into_iter().find(|(row, _)| row.id == id) {
-            return done(shown_version(call, version));
+            let default = call.engine().retention(account).await.map_err(engine)?;
+            return done(shown_version(default, version));
         }
     }
 }
 
-fn shown_version(call: &Call, (row, settings): (WorkflowVersionRow, WorkflowSettings)) -> WorkflowVersion {
-    let default = call.engine().settings().retention_millis;
+fn shown_version(
+    default: Retention,
+    (row, settings): (WorkflowVersionRow, WorkflowSettings),
+) -> WorkflowVersion {
     let created_on = words::time(row.created_at);
     WorkflowVersion {
         id: row.id,
@@ -239,8 +256,8 @@ fn shown_version(call: &Call, (row, settings): (WorkflowVersionRow, WorkflowSett
             .concurrency
             .map(|limit| Concurrency { limit: Some(limit) }),
         default_retention: Some(RetentionMillis {
-            success_retention: settings.success_retention_millis.unwrap_or(default),
-            error_retention: settings.error_retention_millis.unwrap_or(default),
+            success_retention: settings.success_retention_millis.unwrap_or(default.success_millis),
+            error_retention: settings.error_retention_millis.unwrap_or(default.error_millis),
         }),
     }
 }

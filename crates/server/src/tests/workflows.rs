@@ -45,10 +45,14 @@ async fn put_shown_and_listed() {
 }
 
 #[tokio::test]
-async fn each_put_is_a_version() {
+async fn each_put_that_changes_something_is_a_version() {
     let world = World::deployed().await;
     let first = world.call("PUT", "/workflows/full", FULL).await.result();
-    let second = world.call("PUT", "/workflows/full", FULL).await.result();
+    let same = world.call("PUT", "/workflows/full", FULL).await.result();
+    assert_eq!(first, same);
+    let changed = FULL.replace("20000", "20001");
+    assert_ne!(changed, FULL);
+    let second = world.call("PUT", "/workflows/full", &changed).await.result();
     assert_eq!(first["id"], second["id"]);
     let versions = world.get("/workflows/full/versions").await.result();
     assert_eq!(
@@ -162,8 +166,20 @@ async fn settings_of_the_account() {
     let world = World::new().await;
     let shown = world.get("/workflows/settings").await.result();
     assert_eq!(shown["default_retention"]["success_retention"], 604_800_000);
+    let patch = async |body: &str| world.call("PATCH", "/workflows/settings", body).await;
+    assert_eq!(patch("{}").await.result(), shown);
+    let success = patch(r#"{"default_retention":{"success_retention":"2 days"}}"#).await;
+    let expected = json!({ "success_retention": 172_800_000, "error_retention": 604_800_000 });
+    assert_eq!(success.result()["default_retention"], expected);
+    let error = patch(r#"{"default_retention":{"error_retention":1000}}"#).await;
+    let expected = json!({ "success_retention": 172_800_000, "error_retention": 1_000 });
+    assert_eq!(error.result()["default_retention"], expected);
     assert_eq!(
-        world.call("PATCH", "/workflows/settings", "{}").await.failure().0,
-        501
+        world.get("/workflows/settings").await.result()["default_retention"],
+        expected
     );
+    for wrong in [r#"{"default_retention":{"error_retention":0}}"#, "[]"] {
+        assert_eq!(patch(wrong).await.failure().0, 400, "{wrong}");
+    }
+    assert_eq!(world.call("PUT", "/workflows/settings", "{}").await.failure().0, 405);
 }

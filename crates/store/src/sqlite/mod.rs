@@ -18,6 +18,7 @@ mod schedule;
 mod schema;
 mod stream;
 mod transaction;
+mod vacuum;
 mod versions;
 mod writer;
 
@@ -101,6 +102,13 @@ impl SqliteStore {
 
     /// Answers all that waits, folds the log into the file and lets go of it. Dropping the store does the same. Blocks.
     pub fn close(self) {}
+
+    /// Waits until the writer has had nothing to do and has given back to the disk what room it can; at once when the store is closed.
+    pub async fn tidied(&self) {
+        if let Ok(ways) = self.ways() {
+            ways.writer.clone().tidied().await;
+        }
+    }
 
     fn ways(&self) -> Result<&Ways, StoreError> {
         self.ways.as_ref().ok_or_else(closed)

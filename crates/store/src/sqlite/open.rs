@@ -1,6 +1,6 @@
 //! Finding, locking and opening the database file.
 
-use super::schema;
+use super::{schema, vacuum};
 use crate::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -77,6 +77,7 @@ impl LockedFile {
             StoreError::Refused(format!("{} cannot be opened: {error}", self.path.display()))
         })?;
         schema::migrate(&connection, &self.path)?;
+        vacuum::convert(&connection, &self.path)?;
         let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         if mode != "wal" {
             return Err(StoreError::Refused(format!(

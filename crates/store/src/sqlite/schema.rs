@@ -1,5 +1,6 @@
 //! What makes a file a database of Cairn, and the steps from each release's schema to the next.
 
+use super::vacuum;
 use crate::StoreError;
 use rusqlite::Connection;
 use std::path::Path;
@@ -22,6 +23,9 @@ const MIGRATIONS: [&str; 5] = [
 /// [`StoreError::Refused`] when the file is of a newer release, of another application, or no database.
 pub(super) fn migrate(connection: &Connection, file: &Path) -> Result<(), StoreError> {
     let version = check(connection, file)?;
+    if version == 0 {
+        vacuum::prepare(connection)?;
+    }
     for (done, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {migration}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}; COMMIT;",

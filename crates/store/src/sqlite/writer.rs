@@ -1,21 +1,33 @@
 //! The one thread that writes: everything that waits goes into one transaction, with one flush to disk (group commit).
 
-use super::{remove, stream};
 use super::transaction::{Numbers, Transaction};
+use super::{remove, stream, vacuum};
 use crate::StoreError;
 use rusqlite::Connection;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// Requests in one transaction. More of them would save no more flushes, only keep the first one waiting.
 const BATCH: usize = 1024;
 /// Instances of removed workflows that one transaction sweeps along.
 const SWEEP: usize = 50;
+/// Without requests for so long, the writer has time to tidy up.
+const QUIET: Duration = Duration::from_millis(20);
 
 /// The way to the writer. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Writer {
     jobs: Sender<Box<dyn Job>>,
+    tidy: watch::Receiver<Tidy>,
+}
+
+/// Whether the writer has tidied up after its last request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tidy {
+    No,
+    Yes,
 }
 
 /// A request that waits for its transaction.
@@ -73,11 +85,18 @@ impl Writer {
     pub(super) fn start(connection: Connection) -> Result<(Self, JoinHandle<()>), StoreError> {
         let numbers = Numbers::load(&connection)?;
         let (jobs, queue) = channel();
+        let (tidied, tidy) = watch::channel(Tidy::No);
         let thread = std::thread::Builder::new()
             .name("cairn-write".to_owned())
-            .spawn(move || write(&connection, numbers, &queue))
+            .spawn(move || write(&connection, numbers, (&queue, &tidied)))
             .map_err(|error| StoreError::Unavailable(format!("no thread for writing: {error}")))?;
-        Ok((Self { jobs }, thread))
+        Ok((Self { jobs, tidy }, thread))
+    }
+
+    /// Waits until nothing is left to tidy up.
+    pub(super) async fn tidied(mut self) {
+        // An error means that the store is closed, and tidies up no more.
+        let _ = self.tidy.wait_for(|tidy| *tidy == Tidy::Yes).await;
     }
 
     /// Has `work` done in the next transaction, then calls `answer`. Never waits.
@@ -95,15 +114,29 @@ impl Writer {
     }
 }
 
-fn write(connection: &Connection, mut numbers: Numbers, queue: &Receiver<Box<dyn Job>>) {
-    let (mut may_sweep, mut is_closing) = (true, false);
+fn write(
+    connection: &Connection,
+    mut numbers: Numbers,
+    (queue, tidied): (&Receiver<Box<dyn Job>>, &watch::Sender<Tidy>),
+) {
+    let (mut may_sweep, mut may_vacuum, mut is_closing) = (true, true, false);
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     while !is_closing {
         let sweeping = may_sweep && numbers.has_waste();
         if !sweeping {
-            match queue.recv() {
-                Ok(job) => jobs.push(job),
-                Err(_) => break,
+            match next(queue, may_vacuum) {
+                Next::Job(job) => jobs.push(job),
+                Next::Quiet => {
+                    may_vacuum = vacuum::step(connection).unwrap_or_else(|error| {
+                        tracing::warn!(%error, "room in the database could not be given back to the disk; trying again later");
+                        false
+                    });
+                    if !may_vacuum {
+                        tidied.send_replace(Tidy::Yes);
+                    }
+                    continue;
+                }
+                Next::End => break,
             }
         }
         while jobs.len() < BATCH {
@@ -116,9 +149,12 @@ fn write(connection: &Connection, mut numbers: Numbers, queue: &Receiver<Box<dyn
                 }
             }
         }
+        if !may_vacuum {
+            tidied.send_replace(Tidy::No);
+        }
         let outcome = run(connection, &mut numbers, &mut jobs, sweeping);
         // A sweep that fails is tried again with the next request, not in a loop of its own.
-        may_sweep = outcome.is_ok();
+        (may_sweep, may_vacuum) = (outcome.is_ok(), true);
         for job in jobs.drain(..) {
             job.answer(outcome.as_ref().err());
         }
@@ -126,6 +162,26 @@ fn write(connection: &Connection, mut numbers: Numbers, queue: &Receiver<Box<dyn
     // Leaves a file without a log behind. If that fails, the next start reads the log.
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the write-ahead log could not be folded into the database at the end; the next start does it");
+    }
+}
+
+/// What comes next.
+enum Next {
+    Job(Box<dyn Job>),
+    /// Nothing for a while.
+    Quiet,
+    End,
+}
+
+/// Waits for a request, or for a quiet moment that is wanted.
+fn next(queue: &Receiver<Box<dyn Job>>, wants_quiet: bool) -> Next {
+    if !wants_quiet {
+        return queue.recv().map_or(Next::End, Next::Job);
+    }
+    match queue.recv_timeout(QUIET) {
+        Ok(job) => Next::Job(job),
+        Err(RecvTimeoutError::Timeout) => Next::Quiet,
+        Err(RecvTimeoutError::Disconnected) => Next::End,
     }
 }
 
