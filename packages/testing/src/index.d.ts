@@ -41,7 +41,7 @@ export interface WorkflowInstanceModifier {
 export type ModifierFunction = (modifier: WorkflowInstanceModifier) => void | Promise<void>;
 
 export interface WaitOptions {
-  /** Milliseconds after which the wait is given up; 30 000 when left out. */
+  /** Milliseconds after which the wait is given up; 60 000 when left out. */
   timeout?: number;
 }
 

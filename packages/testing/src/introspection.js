@@ -4,7 +4,7 @@ import { decode, encode } from './value.js';
 
 // How long one request waits; then the next one is sent.
 const POLL_MILLIS = 5_000;
-const TIMEOUT_MILLIS = 30_000;
+const TIMEOUT_MILLIS = 60_000;
 
 const selector = ({ name, index }) => (index === undefined ? { name } : { name, index });
 const selection = (steps) => (steps === undefined ? {} : { steps: steps.map(selector) });

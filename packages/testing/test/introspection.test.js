@@ -46,7 +46,7 @@ describe('modifiers', () => {
         assert.deepEqual(await instance.getOutput(), { price: 12.5 });
       },
     );
-    assert.ok(performance.now() - begun < 10_000);
+    assert.ok(performance.now() - begun < 60_000);
   });
 
   test('only the sleeps that are named are disabled', async () => {
@@ -222,6 +222,7 @@ describe('waits', () => {
   test('a wait that takes too long says where the instance is', async () => {
     const instance = await introspectWorkflowInstance(orders, 'stuck');
     await start('stuck', 'waits');
+    await instance.waitForStatus('waiting');
     await assert.rejects(instance.waitForStatus('complete', { timeout: 200 }), /within 200 ms; it is 'waiting'/);
     await instance.dispose();
   });
