@@ -4,7 +4,7 @@ import { marksOf, pause } from './kit.js';
 import { error, render } from './render.js';
 
 const FINAL = ['complete', 'errored', 'terminated'];
-const PATIENCE_MILLIS = 20_000;
+const PATIENCE_MILLIS = 25_000;
 const POLL_MILLIS = 20;
 const QUIET_MILLIS = 250;
 const REST_MILLIS = 1_500;

@@ -11,7 +11,9 @@ import { error } from './render.js';
 export class Cases extends WorkflowEntrypoint {
   run(event, step) {
     const [name, label] = event.payload?.case?.split('_') ?? event.instanceId.split('_');
-    const { run, runs } = all[name];
+    const one = all[name];
+    if (one === undefined) throw new Error('its id names no case');
+    const { run, runs } = one;
     return (runs?.[label] ?? run).call(this, event, step, kit(event.instanceId));
   }
 }

@@ -277,8 +277,8 @@ function sleepUntil(run, name, value) {
 }
 
 function waitForEvent(run, name, options) {
-  if (typeof options !== 'object' || options === null) {
-    return rejected(typeError(`step.waitForEvent("${text(name)}") needs an object with the type of the event`));
+  if (typeof options !== 'object' || options === null || typeof options.type !== 'string') {
+    return rejected(typeError(`step.waitForEvent("${text(name)}") needs an object with the type of the event, a text`));
   }
   const { type, timeout } = options;
   return simple(run, WAIT, name, `${quote(type)},${timeout === undefined ? 'null' : duration(timeout)}`);

@@ -234,7 +234,7 @@ export class WorkflowBinding extends WorkerEntrypoint {
     return {
       status,
       ...(error === undefined ? {} : { error }),
-      output: output === undefined ? null : decode(output[0], output[1]),
+      output: output === undefined ? null : (decode(output[0], output[1]) ?? null),
       ...(rollback === undefined ? {} : { rollback }),
     };
   }

@@ -6,14 +6,13 @@ import { describe, fatal, revive } from './errors.js';
 import { quote, stringify, text } from './primordials.js';
 import { enter } from './scope.js';
 
-// `undefined` when the options hold no handler.
+// `undefined` when there are no options; options without a handler are a mistake.
 export function readRollback(name, options) {
   if (options === undefined) return undefined;
   if (typeof options !== 'object' || options === null) {
     throw fatal(`Rollback options for "${text(name)}" must be an object`);
   }
   const { rollback, rollbackConfig } = options;
-  if (rollback === undefined) return undefined;
   if (typeof rollback !== 'function') throw fatal(`Rollback for "${text(name)}" must be a function`);
   return { callback: rollback, config: readConfig(rollbackConfig) };
 }

@@ -347,10 +347,10 @@ async fn errors_are_folded() {
         NonRetryableError: stop
         Error: Mine: stop
         DataCloneError: () => {} could not be cloned.
-        Error: [a value that has no text]
+        Error: #<Object>
         DataCloneError: Symbol(s) could not be cloned.
         DataCloneError: Could not serialize object of type "Foo". This type does not support serialization.
-        DataCloneError: Could not serialize object of type "WeakMap". This type does not support serialization.
+        DataCloneError: #<WeakMap> could not be cloned.
     "#]]
     .assert_eq(&reported);
     expect_test::expect![[r#"
@@ -364,10 +364,10 @@ async fn errors_are_folded() {
         Error|Error|NonRetryableError: stop|true|false
         Error|Error|Mine: stop|true|false
         DOMException|DataCloneError|() => {} could not be cloned.|true|false
-        Error|Error|[a value that has no text]|true|false
+        Error|Error|#<Object>|true|false
         DOMException|DataCloneError|Symbol(s) could not be cloned.|true|false
         DOMException|DataCloneError|Could not serialize object of type "Foo". This type does not support serialization.|true|false
-        DOMException|DataCloneError|Could not serialize object of type "WeakMap". This type does not support serialization.|true|false"#]]
+        DOMException|DataCloneError|#<WeakMap> could not be cloned.|true|false"#]]
     .assert_eq(&serde_json::from_str::<String>(&output.to_json_text()).unwrap());
 }
 
@@ -662,7 +662,7 @@ async fn misuse_is_an_error_of_the_call() {
         Error: WorkflowFatalError: Step "x" requires a callback function
         Error: WorkflowFatalError: Rollback options for "x" must be an object
         Error: WorkflowFatalError: Rollback for "x" must be a function
-        TypeError: step.waitForEvent("w") needs an object with the type of the event
+        TypeError: step.waitForEvent("w") needs an object with the type of the event, a text
         TypeError: The RPC receiver does not implement the method "anything".
         Error: WorkflowFatalError: Step "Symbol(s)" requires a callback function
         fine
