@@ -338,7 +338,7 @@ impl Engine {
         let value = output.map(|bytes| Value::from_stored(bytes).map_err(|error| corrupt("value", error)));
         let value = value.transpose()?.unwrap_or_else(Value::undefined);
         Ok(Some(match view.detail {
-            StepDetail::Do { .. } => StepEnd::Result(value),
+            StepDetail::Do { .. } => StepEnd::Result(value.without_stream()),
             StepDetail::Sleep { .. } => StepEnd::Slept,
             StepDetail::Wait { event_type, .. } => StepEnd::Event {
                 event_type,

@@ -115,6 +115,22 @@ async fn a_stream_is_a_result_once_it_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn its_event_shows_the_preview() {
+    let (mut world, _) = started(Settings::default()).await;
+    world.report("one", vec![chunk(1, 0, "say \"hi\""), streamed(1, 1, 8)]);
+    world.pass(10).await;
+    world.finish("one").await;
+    let follow = cairn_engine::Follow {
+        cursor: 0,
+        filter: Some([cairn_engine::EventType::StepCompleted].into()),
+    };
+    let followed = world.engine.subscribe(ACCOUNT, "flow", ("one", follow));
+    let told = followed.await.unwrap().next().await.unwrap().unwrap();
+    let text = told.to_json_text("one");
+    assert!(text.ends_with(r#""stepName":"s-1","output":"say \"hi\""}"#), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_of_nothing_is_a_stream() {
     let (mut world, _) = started(Settings::default()).await;
     world.report("one", vec![streamed(1, 0, 0)]);
