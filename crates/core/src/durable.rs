@@ -176,31 +176,8 @@ impl Durable {
                 self.status = Status::Running;
                 self.started_at.get_or_insert(at);
             }
-            Record::StepStarted { .. } => {
-                self.dos += 1;
-                self.start_step(
-                    &entry.record,
-                    StepState::Executing {
-                        attempt: 1,
-                        since: at,
-                    },
-                )?;
-            }
-            Record::SleepStarted { until, .. } => {
-                self.start_step(&entry.record, StepState::Sleeping { until: *until })?;
-            }
-            Record::WaitStarted {
-                event_type,
-                deadline,
-                timeout_millis,
-                ..
-            } => {
-                let state = StepState::WaitingForEvent {
-                    event_type: event_type.clone(),
-                    deadline: *deadline,
-                    timeout_millis: *timeout_millis,
-                };
-                self.start_step(&entry.record, state)?;
+            Record::StepStarted { .. } | Record::SleepStarted { .. } | Record::WaitStarted { .. } => {
+                self.start_step(entry)?;
             }
             Record::AttemptStarted { .. }
             | Record::AttemptFailed { .. }
@@ -209,18 +186,7 @@ impl Durable {
             | Record::SleepCompleted { .. }
             | Record::WaitCompleted { .. }
             | Record::WaitTimedOut { .. } => self.evolve_step(entry)?,
-            Record::EventReceived { event_type, bytes } => {
-                self.state_bytes += bytes;
-                let event = BufferedEvent {
-                    seq: self.next_seq,
-                    at,
-                    bytes: *bytes,
-                };
-                self.events
-                    .entry(event_type.clone())
-                    .or_default()
-                    .push_back(event);
-            }
+            Record::EventReceived { event_type, bytes } => self.receive(event_type, *bytes, at),
             Record::Waiting => self.status = Status::Waiting,
             Record::Running | Record::PauseCancelled => self.status = Status::Running,
             Record::PauseRequested => self.status = Status::WaitingForPause,
@@ -309,12 +275,36 @@ impl Durable {
         self.ended_at = Some(at);
     }
 
-    fn start_step(&mut self, record: &Record, state: StepState) -> Result<(), Corrupt> {
+    /// The state that a step starts in.
+    fn first_state(entry: &Entry) -> Option<StepState> {
+        match &entry.record {
+            Record::StepStarted { .. } => Some(StepState::Executing {
+                attempt: 1,
+                since: entry.at,
+            }),
+            Record::SleepStarted { until, .. } => Some(StepState::Sleeping { until: *until }),
+            Record::WaitStarted {
+                event_type,
+                deadline,
+                timeout_millis,
+                ..
+            } => Some(StepState::WaitingForEvent {
+                event_type: event_type.clone(),
+                deadline: *deadline,
+                timeout_millis: *timeout_millis,
+            }),
+            _ => None,
+        }
+    }
+
+    fn start_step(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        let record = &entry.record;
         let (config, rollback) = match record {
             Record::StepStarted { config, rollback, .. } => (config.clone(), rollback.clone()),
             _ => (None, None),
         };
-        let (step, kind, name, count) = record.started_step().ok_or(Corrupt("no step starts here"))?;
+        let started = record.started_step().zip(Self::first_state(entry));
+        let ((step, kind, name, count), state) = started.ok_or(Corrupt("no step starts here"))?;
         if step.0 as usize != self.steps.len() {
             return Err(Corrupt("steps are not numbered in order"));
         }
@@ -326,6 +316,7 @@ impl Durable {
         if self.by_key.insert(key.clone(), step).is_some() {
             return Err(Corrupt("a step has started twice"));
         }
+        self.dos += u32::from(kind == StepKind::Do);
         self.open.insert(step);
         self.steps.push(Step {
             key,
@@ -335,6 +326,19 @@ impl Durable {
             state,
         });
         Ok(())
+    }
+
+    fn receive(&mut self, event_type: &str, bytes: u64, at: Timestamp) {
+        self.state_bytes += bytes;
+        let event = BufferedEvent {
+            seq: self.next_seq,
+            at,
+            bytes,
+        };
+        self.events
+            .entry(event_type.to_owned())
+            .or_default()
+            .push_back(event);
     }
 
     fn evolve_step(&mut self, entry: &Entry) -> Result<(), Corrupt> {
