@@ -410,7 +410,9 @@ impl Instance {
                 StepState::Executing { attempt, .. } => {
                     let error = ErrorInfo::internal(LOST_ATTEMPT);
                     if attempt > self.config_of(step).limit {
-                        self.give_up(turn, (step, attempt), (error.clone(), error));
+                        let name = &self.durable.steps[step.0 as usize].key.name;
+                        let text = format!("Attempt {attempt} of step \"{name}\" did not finish");
+                        self.give_up(turn, (step, attempt), (error, ErrorInfo::internal(text)));
                     } else {
                         self.retry(turn, (step, attempt), error, 0);
                     }
