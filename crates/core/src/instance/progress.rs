@@ -104,6 +104,9 @@ impl Instance {
             let timeout_millis = self.timeout_of(step);
             if since.plus(timeout_millis) <= turn.now {
                 self.attempt_failed(turn, step, (ErrorInfo::timeout(timeout_millis), None));
+                if let Some(run) = &mut self.run {
+                    run.active_at = turn.now;
+                }
             }
         }
     }
