@@ -8,14 +8,16 @@
 //! SECONDS how long each line is measured (default 3), ONLY a word of the lines wanted. A commit is what one step of a workflow takes: two entries of 40 bytes,
 //! one with a value of 50 bytes. Lines: commits by 100 callers with one commit a call; commits by one and by four callers with
 //! 100 commits a call; the same while 200,000 other instances lie in the file; creations by 100 callers and in batches;
-//! whole lives (created, one step, ended) by 100 callers; reads of a row by 100 callers.
+//! whole lives (created, one step, ended) by 100 callers; reads of a row by 100 callers; commits while 20,000 instances and more expire.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
 use cairn_store::sqlite::SqliteStore;
-use cairn_store::{Commit, InstanceNo, Lease, NewInstance, NewWorkflow, NodeId, Release, Start, Store, Trigger};
+use cairn_store::{
+    Commit, InstanceNo, Lease, NewInstance, NewWorkflow, NodeId, Release, Start, Store, Trigger,
+};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,6 +82,7 @@ async fn main() {
     bench.creations(100, 1).await;
     bench.lives(100).await;
     bench.reads(100).await;
+    bench.commits_while_instances_expire(100).await;
     let size = std::fs::metadata(bench.store.path()).unwrap().len();
     println!("{:>9} MB in the file", size / 1_000_000);
 }
@@ -189,6 +192,44 @@ impl Bench {
             (done, times)
         })
         .await;
+    }
+
+    /// Commits while finished instances are removed, 50 a write with as long a pause, as the engine does it.
+    async fn commits_while_instances_expire(self: &Arc<Self>, callers: usize) {
+        let mut ends = Vec::new();
+        for _ in 0..20 {
+            let created = self.create(1_000).await.into_iter().map(step);
+            let end = |commit: Commit| Commit {
+                status: Status::Complete,
+                ended_at: Some(NOW),
+                release: Some(Release { wake_at: None }),
+                ..commit
+            };
+            ends.extend(self.store.commit(created.map(end).collect()).await.unwrap());
+        }
+        assert!(ends.iter().all(Result::is_ok));
+        let bench = Arc::clone(self);
+        let expiry = tokio::spawn(async move {
+            let (mut removed, mut longest) = (0, Duration::ZERO);
+            loop {
+                let begin = Instant::now();
+                let count = bench.store.expire(Timestamp(i64::MAX), 50).await.unwrap();
+                longest = longest.max(begin.elapsed());
+                removed += count;
+                if count == 0 {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                } else {
+                    tokio::time::sleep(begin.elapsed()).await;
+                }
+                if removed >= 20_000 && count == 0 {
+                    break;
+                }
+            }
+            (removed, longest)
+        });
+        self.commits(callers, 1).await;
+        let (removed, longest) = expiry.await.unwrap();
+        println!("          {removed} instances expired meanwhile, the longest write took {longest:.1?}");
     }
 
     async fn create(&self, count: usize) -> Vec<(InstanceNo, Lease)> {
