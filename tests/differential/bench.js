@@ -173,7 +173,7 @@ export class Bench {
     for (;;) {
       const found = await look();
       if (found) return found;
-      if (Date.now() > deadline) throw new Error(`not in ${PATIENCE_MILLIS} ms: ${what}`);
+      if (Date.now() > deadline) throw new Error(`it did not come: ${what}`);
       await pause(POLL_MILLIS);
     }
   }

@@ -48,11 +48,18 @@ export default {
     },
     runs: {
       async child({ payload }, step) {
+        await step.waitForEvent('word', { type: 'tell', timeout: '1 minute' });
         await step.do('tell', async () => {
           const parent = await this.env.CASES.get(payload.parent);
           await parent.sendEvent({ type: 'answer', payload: { from: 'the child' } });
         });
       },
+    },
+    async drive(t) {
+      await t.create();
+      await t.event('wait_started');
+      await t.settled();
+      await (await t.binding.get(t.idOf('child'))).sendEvent({ type: 'tell' });
     },
   },
   'child-twice': {
@@ -90,6 +97,7 @@ export default {
   },
   'self-status': {
     async run({ instanceId }, step) {
+      await step.do('first', async () => 1);
       return await step.do('look', async () => (await (await this.env.CASES.get(instanceId)).status()).status);
     },
   },

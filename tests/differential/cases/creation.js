@@ -165,7 +165,7 @@ export default {
     'array-too-many': () => Array.from({ length: 101 }, (_, i) => ({ id: `many-${i}` })),
     'array-repeated': (t) => [{ id: t.idOf('a'), params: 1 }, { id: t.idOf('a'), params: 2 }],
     'array-bad-id': (t) => [{ id: t.idOf('a') }, { id: 'two words' }],
-    'array-reserved-id': (t) => [{ id: t.idOf('a') }, { id: 'batch' }],
+    'array-reserved-id': (t) => [{ id: t.idOf('a') }, { id: `cf_${'fedcba9876543210'.repeat(4)}` }],
     'array-of-nulls': () => [null],
     'array-without-id': () => [{ params: { case: 'batch-array-without-id_main' } }],
     'array-existing': async (t) => {

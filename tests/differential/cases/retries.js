@@ -36,26 +36,13 @@ export default {
     'limit-most': { config: quick(10_000), until: 2 },
   }),
   'retry-default': {
-    // The default delay is long: what is planned is seen, then it is over.
     async run(event, step) {
-      return await step.do('bad', async () => fail());
-    },
-    async drive(t) {
-      await t.create();
-      await t.event('attempt_errored');
-      await t.settled();
-      await t.instance().terminate();
+      return await step.do('flaky', async ({ attempt }) => (attempt === 1 ? fail('first') : attempt));
     },
   },
   'retry-timeout-config-only': {
     async run(event, step) {
-      return await step.do('bad', { timeout: '1 minute' }, async () => fail());
-    },
-    async drive(t) {
-      await t.create();
-      await t.event('attempt_errored');
-      await t.settled();
-      await t.instance().terminate();
+      return await step.do('flaky', { timeout: '1 minute' }, async ({ attempt }) => (attempt === 1 ? fail('first') : attempt));
     },
   },
   'retry-parallel': {
