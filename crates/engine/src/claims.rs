@@ -4,7 +4,7 @@ use crate::instances::corrupt;
 use crate::signal::{ClaimAnswer, Loaded, ParkedAnswer, Signal};
 use crate::{EngineError, Shared};
 use bytes::Bytes;
-use cairn_core::{Entry, Seq};
+use cairn_core::{Entry, Record, Seq};
 use cairn_store::{
     Claim, Claimed, Commit, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, Payload, Release,
     StoreError,
@@ -115,11 +115,25 @@ async fn load_all(shared: &Shared, claimed: Vec<Claimed>) -> Vec<Loaded> {
 async fn load(shared: &Shared, mut claimed: Claimed) -> Result<Loaded, EngineError> {
     let repin = shared.follow_latest(&mut claimed).await?;
     let limits = shared.limits_of_row(&claimed.row).await?;
-    let mut journal = Vec::with_capacity(claimed.journal.len());
+    let decoded: Result<Vec<Entry>, _> = claimed
+        .journal
+        .iter()
+        .map(|line| Entry::decode(&line.entry))
+        .collect();
+    let journal = decoded.map_err(|error| corrupt("journal", error))?;
+    // Nothing before a restart counts, but the parameters.
+    let begin = journal
+        .iter()
+        .rposition(|entry| entry.record == Record::Restarted)
+        .unwrap_or(0);
     let mut values = BTreeMap::new();
-    for line in claimed.journal {
-        journal.push(Entry::decode(&line.entry).map_err(|error| corrupt("journal", error))?);
-        if let Some(value) = value(shared, claimed.row.no, &line).await? {
+    for line in claimed
+        .journal
+        .iter()
+        .take(1)
+        .chain(claimed.journal.iter().skip(begin.max(1)))
+    {
+        if let Some(value) = value(shared, claimed.row.no, line).await? {
             values.insert(line.seq, value);
         }
     }
