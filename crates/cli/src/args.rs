@@ -120,6 +120,14 @@ pub(crate) struct SettingArguments {
     pub(crate) set: Vec<String>,
 }
 
+impl SettingArguments {
+    /// These, after a default of the command's own.
+    pub(crate) fn after(&self, default: &str) -> Self {
+        let set = [default.to_owned()].into_iter().chain(self.set.iter().cloned());
+        Self { set: set.collect() }
+    }
+}
+
 /// Where the runtime is.
 #[derive(Debug, Args)]
 pub(crate) struct WorkerdArgument {

@@ -58,6 +58,46 @@ async fn a_change_is_deployed_and_a_broken_one_is_told_and_left_out() {
     server.stop().await.expect(0);
 }
 
+fn sleeper(answer: &str) -> String {
+    format!(
+        r#"import {{ WorkflowEntrypoint }} from "cloudflare:workers";
+           export class Flow extends WorkflowEntrypoint {{
+             async run(event, step) {{
+               const before = await step.do("before", async () => "{answer}");
+               await step.sleep("nap", 4000);
+               return [before, await step.do("after", async () => "{answer}")];
+             }}
+           }}
+           export default {{ fetch() {{ return new Response("{answer}"); }} }};"#
+    )
+}
+
+#[tokio::test]
+async fn an_instance_that_sleeps_goes_on_with_the_new_code() {
+    let project = Scratch::project("changing", "Flow", &sleeper("old"));
+    let data = Scratch::new();
+    let mut server = cairn!().start(&["dev", project.text(), "--port", "0", "--data-dir", data.text()]);
+    let rest = server.rest().await;
+    server.until_said("To start an instance").await;
+    rest.post("/workflows/changing/instances", &json!({ "instance_id": "a" }))
+        .await
+        .result();
+    until("it sleeps", || async {
+        let instance = rest.get("/workflows/changing/instances/a").await;
+        (instance.result()["status"] == "waiting").then_some(())
+    })
+    .await;
+    project.write("index.ts", &sleeper("new"));
+    answers(&rest, "new").await;
+    let output = until("the instance completes", || async {
+        let instance = rest.get("/workflows/changing/instances/a").await;
+        instance.result()["output"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert_eq!(output, r#"["old","new"]"#);
+    server.stop().await.expect(0);
+}
+
 #[tokio::test]
 async fn a_server_without_a_token_refuses_pages_of_other_origins() {
     let project = Scratch::project("changing", "Flow", &source("first"));
