@@ -88,7 +88,7 @@ export default {
   },
   'pause-sleeping': {
     async run(event, step) {
-      await step.sleep('nap', 1000);
+      await step.sleep('nap', 4_000);
       return 'slept';
     },
     async drive(t) {
@@ -102,7 +102,7 @@ export default {
   },
   'pause-retrying': {
     async run(event, step) {
-      return await step.do('flaky', quick(2, { delay: 1000 }), async ({ attempt }) => (attempt < 2 ? fail('no') : attempt));
+      return await step.do('flaky', quick(2, { delay: 4_000 }), async ({ attempt }) => (attempt < 2 ? fail('no') : attempt));
     },
     async drive(t) {
       await t.create();

@@ -73,7 +73,6 @@ export default {
     'retention-one': retention({ successRetention: '2 weeks' }),
     'retention-empty': retention({}),
     'retention-bad-text': retention({ successRetention: 'for ever' }),
-    'retention-negative': retention({ successRetention: -1 }),
     'retention-zero': retention({ errorRetention: 0 }),
     'retention-text': retention('1 day'),
     'retention-unknown-key': retention({ success: '1 day' }),
@@ -81,6 +80,13 @@ export default {
     'location-hint': (t) => ({ id: t.idOf('main'), locationHint: 'weur' }),
     'location-hint-unknown': (t) => ({ id: t.idOf('main'), locationHint: 'moon' }),
   }),
+  'create-retention-negative': {
+    // One engine makes an instance that is gone at once.
+    run,
+    async drive(t) {
+      await t.attempt('created', async () => void (await t.binding.create(retention({ successRetention: -1 })(t))));
+    },
+  },
   'create-id-longest': {
     run,
     async drive(t) {
