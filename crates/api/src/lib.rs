@@ -17,8 +17,9 @@ pub use error::{ApiError, Failure};
 pub use instance::{
     Attempt, BatchDeleteRequest, BatchDeleteResult, BatchTerminateResult, DeleteError, Deleted, EventSent,
     Firing, InstanceCreate, InstanceCreated, InstanceDeleted, InstanceDetails, InstanceRow, InstanceStatus,
-    JobStatus, NamedError, RestartFrom, Rollback, RollbackOutcome, Retries, RetryDelay, StatusChange, StatusChanged, Step, StepConfig,
-    StepOutput, StepTimeout, SubscribeToken, TerminateJob, TriggerInfo, TriggerSource,
+    JobStatus, NamedError, RestartFrom, Retries, RetryDelay, Rollback, RollbackOutcome, StatusChange,
+    StatusChanged, Step, StepConfig, StepOutput, StepTimeout, SubscribeToken, TerminateJob, TriggerInfo,
+    TriggerSource,
 };
 pub use page::{OffsetPage, PER_PAGE_MAX};
 pub use script::{
@@ -26,8 +27,8 @@ pub use script::{
     ScriptVersion, ScriptVersionList, Secret, VersionMetadata, VersionResources, VersionScript, WorkerInfo,
 };
 pub use testing::{
-    AdvanceClock, Modifier, Modify, Span, StepName, TestClock, TestDone, TestError, TestInstance, TestInstances, TestSession,
-    TestStatus, TestStep, TestValue,
+    AdvanceClock, Modifier, Modify, Span, StepName, TestClock, TestDone, TestError, TestInstance,
+    TestInstances, TestSession, TestStatus, TestStep, TestValue,
 };
 pub use time::{Time, TimeError};
 pub use workflow::{

@@ -17,11 +17,13 @@ pub use binding::{
     BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
     EventSource, PieceSource, StreamCall, SubscribeCall,
 };
-pub use command::{Command, FirstAttempts, Firing, Known, KnownStep, Outcome, RunRollback, StartRun};
+pub use command::{Command, Firing, FirstAttempts, Known, KnownStep, Outcome, RunRollback, StartRun};
 pub use frame::CHUNK_BYTES;
 pub use report::{Report, ReportKind, Reports};
 pub use value::{CorruptValue, PREVIEW_BYTES, StoredStream, Value};
-pub use worker::{Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec, WorkflowExport};
+pub use worker::{
+    Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec, WorkflowExport,
+};
 
 use async_trait::async_trait;
 use std::sync::Arc;

@@ -106,8 +106,11 @@ async fn enter(State(app): State<Arc<App>>, request: Request) -> Response<Body> 
 
 async fn handle(app: Arc<App>, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
-    app.subscribers
-        .admit(&app.gate, (&parts.method, &parts.uri, &parts.headers), SystemClock.now())?;
+    app.subscribers.admit(
+        &app.gate,
+        (&parts.method, &parts.uri, &parts.headers),
+        SystemClock.now(),
+    )?;
     let path = parts.uri.path();
     let route = match &app.testing {
         Some(_) => TestRoute::parse(path).map(Route::Test),

@@ -129,7 +129,10 @@ async fn terminate_each(
     ids: Vec<String>,
 ) -> Result<(), EngineError> {
     let commands = ids.into_iter().map(|id| async move {
-        match engine.control(account, workflow, (&id, Control::Terminate(Undo::Nothing))).await {
+        match engine
+            .control(account, workflow, (&id, Control::Terminate(Undo::Nothing)))
+            .await
+        {
             // It ended, or was removed, in between.
             Ok(_)
             | Err(EngineError::Rejected(Rejected::CannotTerminate) | EngineError::InstanceNotFound(_)) => {

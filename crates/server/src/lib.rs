@@ -43,11 +43,11 @@ use cairn_store::sqlite::SqliteStore;
 use heart::Heart;
 use hosts::Handlers;
 use jobs::Jobs;
-use subscribers::Subscribers;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use subscribers::Subscribers;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 

@@ -18,8 +18,8 @@ pub use catalog::{
 };
 pub use error::{CommitError, CreateError, SendError, StoreError};
 pub use instance::{
-    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Lease, Load,
-    NewInstance, NewMessage, NodeId, Payload, Release, Repin, Start, StatusCounts, Trigger,
+    Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Lease,
+    Load, NewInstance, NewMessage, NodeId, Payload, Release, Repin, Start, StatusCounts, Trigger,
 };
 pub use memory::MemoryStore;
 pub use page::{InstanceFilter, InstancePage, SortOrder, WorkflowPage};

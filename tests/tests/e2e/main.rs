@@ -16,5 +16,5 @@ mod projects;
 mod saga;
 mod schedules;
 mod streams;
-mod testing;
 mod subscribe;
+mod testing;

@@ -80,7 +80,7 @@ const FLOWS: &str = r#"
 
 /// The sum of a stream of `FLOWS`.
 fn expected(count: u64) -> String {
-    let sum: u64 = (0..count).map(|at| (at % 251 | 128) * 100_000).sum();
+    let sum: u64 = (0..count).map(|at| ((at % 251) | 128) * 100_000).sum();
     format!("[{},{sum}]", count * 100_000)
 }
 

@@ -3,8 +3,8 @@
 use super::{Instance, Turn};
 use crate::{
     Action, CallId, CallRequest, Callback, ConfigInput, DurationInput, ErrorInfo, FailedAttempt,
-    InvalidConfig, NonRetryableMessage, Outcome, OutputKind, Record, Status, StepCall, StepConfig, StepKey, StepKind,
-    StepNo, StepState, Timestamp, check_event_type, check_step_name, parse_duration,
+    InvalidConfig, NonRetryableMessage, Outcome, OutputKind, Record, Status, StepCall, StepConfig, StepKey,
+    StepKind, StepNo, StepState, Timestamp, check_event_type, check_step_name, parse_duration,
 };
 
 const LOST_ATTEMPT: &str = "Attempt failed due to internal workflows error";
@@ -226,7 +226,10 @@ impl Instance {
 
     /// A time in the past is no mistake where the sleep is skipped: a test may have put the clock forward, unknown to user code.
     fn unless_skipped(&self, now: Timestamp, (key, millis): (&StepKey, f64)) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "exact to a millisecond for 280,000 years")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "exact to a millisecond for 280,000 years"
+        )]
         let now = now.0 as f64;
         if millis.is_finite() && self.skips.has(key) {
             millis.max(now)

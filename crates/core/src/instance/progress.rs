@@ -207,7 +207,9 @@ impl Instance {
     }
 
     pub(super) fn retry_is_due(&self, now: Timestamp) -> bool {
-        let due = |step: &StepNo| matches!(self.state(*step), Some(StepState::Retrying { .. })) && self.is_due(*step, now);
+        let due = |step: &StepNo| {
+            matches!(self.state(*step), Some(StepState::Retrying { .. })) && self.is_due(*step, now)
+        };
         self.durable.open.iter().any(due)
     }
 

@@ -232,7 +232,10 @@ impl Instance {
 
     pub(super) fn rollback_retry(&self) -> Option<Timestamp> {
         let rollback = self.durable.rollback.as_ref()?;
-        let key = rollback.current().and_then(|step| self.durable.step(step)).map(|step| &step.key);
+        let key = rollback
+            .current()
+            .and_then(|step| self.durable.step(step))
+            .map(|step| &step.key);
         match rollback.state {
             RollbackState::Retrying { .. } if key.is_some_and(|key| self.skips.retry_delays.has(key)) => {
                 Some(OVERDUE)

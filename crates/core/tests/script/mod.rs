@@ -4,8 +4,9 @@ mod show;
 
 use cairn_core::{
     CallId, CallRequest, Callback, Command, ConfigInput, DelayInput, DurationInput, Entry, ErrorInfo,
-    FailedAttempt, Input, Instance, InvalidConfig, Limits, NonRetryableMessage, Origin, OutputKind, Raised, RestartFrom,
-    RetriesInput, RollbackReport, RollbackResult, Slot, StepCall, StepKey, StepKind, StepNo, Timestamp, Undo,
+    FailedAttempt, Input, Instance, InvalidConfig, Limits, NonRetryableMessage, Origin, OutputKind, Raised,
+    RestartFrom, RetriesInput, RollbackReport, RollbackResult, Slot, StepCall, StepKey, StepKind, StepNo,
+    Timestamp, Undo,
 };
 use std::collections::BTreeMap;
 

@@ -3,14 +3,14 @@
 use super::CHUNK_BYTES;
 use crate::value::Value;
 use crate::{ReportKind, RunId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use cairn_core::{
     CallId, CallRequest, Callback, ConfigInput, DelayInput, DurationInput, ErrorInfo, FailedAttempt,
     InvalidConfig, Origin, Raised, RetriesInput, RollbackReport, RollbackResult, StepCall, StepKey, StepKind,
     StepNo,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;

@@ -1,7 +1,7 @@
 //! Commands as frame text. Values are spliced in as they are stored.
 
 use super::{FULL_FRAME, LARGEST_VALUE};
-use crate::{Command, FirstAttempts, Firing, Known, KnownStep, Outcome, RunId, RunRollback, StartRun, Value};
+use crate::{Command, Firing, FirstAttempts, Known, KnownStep, Outcome, RunId, RunRollback, StartRun, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cairn_core::{CallId, ErrorInfo, Purpose, StepKind};

@@ -49,7 +49,7 @@ fn start(history: Vec<KnownStep>) -> Command {
     Command::Start(Box::new(StartRun {
         run: RunId(1),
         purpose: cairn_core::Purpose::Progress,
-            first_attempts: crate::FirstAttempts::AtOnce,
+        first_attempts: crate::FirstAttempts::AtOnce,
         worker: WorkerId("w".into()),
         class_name: "Cla\"ss".into(),
         workflow_name: "flow".into(),
@@ -297,10 +297,7 @@ fn streams_come_and_go_in_pieces() {
         }
     );
     let chunk = |bytes: usize| {
-        let text = base64::Engine::encode(
-            &base64::engine::general_purpose::STANDARD,
-            vec![7; bytes],
-        );
+        let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, vec![7; bytes]);
         read(&format!("[[\"chunk\",7,1,1,0,\"{text}\"]]"))
     };
     assert!(chunk(CHUNK_BYTES).is_ok());
@@ -318,7 +315,11 @@ fn streams_come_and_go_in_pieces() {
     writer.credit(16);
     for command in [
         Command::Kept { run, chunks: 2 },
-        Command::Halt { run, call, attempt: 2 },
+        Command::Halt {
+            run,
+            call,
+            attempt: 2,
+        },
         piece(Some(&[0, 1])),
         piece(None),
         Command::Settle {

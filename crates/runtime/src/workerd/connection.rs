@@ -552,7 +552,11 @@ mod tests {
             assert_eq!(feed(&runs, &format!("[{CHUNK}]")), (1, true));
         }
         assert_eq!(feed(&runs, &format!("[{other}]")), (1, true));
-        assert_eq!(feed(&runs, &format!("[{CHUNK}]")), (0, false), "the window is full");
+        assert_eq!(
+            feed(&runs, &format!("[{CHUNK}]")),
+            (0, false),
+            "the window is full"
+        );
         assert_eq!(runs.take_credit(), 0);
         let kept = |run, chunks| Command::Kept {
             run: RunId(run),
@@ -568,7 +572,10 @@ mod tests {
         assert_eq!(runs.take_credit(), WINDOW);
         assert_eq!(feed(&runs, &format!("[{CHUNK}]")), (0, true));
         assert_eq!(runs.take_credit(), 1);
-        assert_eq!(feed(&runs, &format!(r#"[{other},["returned",2,"j",1]]"#)), (2, true));
+        assert_eq!(
+            feed(&runs, &format!(r#"[{other},["returned",2,"j",1]]"#)),
+            (2, true)
+        );
         assert_eq!(runs.take_credit(), 1);
     }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use cairn_core::{CallId, CallRequest, Callback, StepCall, Timestamp};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_runtime::{
-    Binding, Command, Firing, KnownStep, Module, ModuleKind, Outcome, Report, ReportKind, RunId, Runtime as _,
-    StartRun, StoredStream, Value, WorkerError, WorkerId, WorkerSource, WorkerSpec,
+    Binding, Command, Firing, KnownStep, Module, ModuleKind, Outcome, Report, ReportKind, RunId,
+    Runtime as _, StartRun, StoredStream, Value, WorkerError, WorkerId, WorkerSource, WorkerSpec,
 };
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};

@@ -13,8 +13,8 @@ use cairn_api::{
     RetentionSettings, Schedule, SettingsPatch, StepLimit, Workflow, WorkflowDeleted, WorkflowVersion,
 };
 use cairn_engine::{
-    AccountRetention, EngineError, Retention, Status, StatusCounts, WorkflowDetails, WorkflowPage, WorkflowSettings, WorkflowVersionRow,
-    check_workflow_name,
+    AccountRetention, EngineError, Retention, Status, StatusCounts, WorkflowDetails, WorkflowPage,
+    WorkflowSettings, WorkflowVersionRow, check_workflow_name,
 };
 
 const PER_PAGE: u64 = 10;
@@ -256,7 +256,9 @@ fn shown_version(
             .concurrency
             .map(|limit| Concurrency { limit: Some(limit) }),
         default_retention: Some(RetentionMillis {
-            success_retention: settings.success_retention_millis.unwrap_or(default.success_millis),
+            success_retention: settings
+                .success_retention_millis
+                .unwrap_or(default.success_millis),
             error_retention: settings.error_retention_millis.unwrap_or(default.error_millis),
         }),
     }

@@ -181,5 +181,8 @@ async fn settings_of_the_account() {
     for wrong in [r#"{"default_retention":{"error_retention":0}}"#, "7"] {
         assert_eq!(patch(wrong).await.failure().0, 400, "{wrong}");
     }
-    assert_eq!(world.call("PUT", "/workflows/settings", "{}").await.failure().0, 405);
+    assert_eq!(
+        world.call("PUT", "/workflows/settings", "{}").await.failure().0,
+        405
+    );
 }

@@ -185,9 +185,11 @@ impl Request {
 
     async fn text(&self, store: &dyn Store) -> String {
         match self.clone() {
-            Self::Create(..) | Self::Commit(_) | Self::Claim(_) | Self::ClaimOne(..) | Self::ClaimParked(..) => {
-                String::new()
-            }
+            Self::Create(..)
+            | Self::Commit(_)
+            | Self::Claim(_)
+            | Self::ClaimOne(..)
+            | Self::ClaimParked(..) => String::new(),
             Self::SweepVersions(keep) => {
                 let mut swept = store.sweep_versions(keep, usize::MAX).await.unwrap();
                 swept.scripts.sort();

@@ -7,10 +7,10 @@ mod instances;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
-    NewMessage, NewScriptVersion, NewWorkflow, NodeId, Payload, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, SweptVersions, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
-    WorkflowVersionRow,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load,
+    NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, Payload, ScheduleRow, ScriptModules,
+    ScriptRow, ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite,
+    SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -24,10 +24,10 @@ mod writer;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load, NewInstance,
-    NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, SweptVersions, StreamNo, StreamWrite, WorkflowPage, WorkflowRow,
-    WorkflowVersionRow,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load,
+    NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
+    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, SweptVersions,
+    WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -241,8 +241,7 @@ impl Store for SqliteStore {
         workflow: i64,
         limit: usize,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let taken =
-            self.take(move |transaction| claim::claim_parked(transaction, node, (workflow, limit)));
+        let taken = self.take(move |transaction| claim::claim_parked(transaction, node, (workflow, limit)));
         Ok(readable(taken.await?))
     }
 

@@ -1,8 +1,8 @@
 //! What goes: deleted and expired instances, removed workflows.
 
 use super::read::{self, status};
-use super::{schedule, stream};
 use super::transaction::Transaction;
+use super::{schedule, stream};
 use crate::{InstanceNo, StoreError};
 use cairn_core::{Status, Timestamp};
 use rusqlite::{OptionalExtension, params};
