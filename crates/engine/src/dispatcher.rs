@@ -8,7 +8,7 @@ use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, ParkedAnswer,
 use crate::slots::Free;
 use crate::versions::Latest;
 use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance, streams};
-use cairn_core::Timestamp;
+use cairn_core::{Seq, Timestamp};
 use cairn_runtime::{Report, ReportKind, RunId};
 use cairn_store::{Commit, InboxMessage, InstanceNo, Lease, StoreError};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -49,7 +49,7 @@ struct Dispatcher {
     /// When to see whether this node holds instances that it does not know of.
     look_for_lost: Option<Timestamp>,
     /// Outcomes of messages whose write was not confirmed when their driver was dropped.
-    unanswered: HashMap<InstanceNo, Vec<Reply>>,
+    unanswered: HashMap<InstanceNo, Vec<(Seq, Reply)>>,
     /// How often in a row a run of an instance was lost before it said anything.
     losses: HashMap<InstanceNo, u32>,
     stopping: Option<oneshot::Sender<()>>,
@@ -175,6 +175,9 @@ impl Dispatcher {
             Signal::Inbox(instance, lease, messages) => {
                 if self.holds(instance, lease) {
                     self.inbox(now, instance, messages);
+                } else if messages.map_or(true, |messages| !messages.is_empty()) {
+                    // Whoever asked has left meanwhile; nobody else has seen them.
+                    self.mail(instance);
                 }
             }
             Signal::Committed(committed) => {
@@ -248,6 +251,7 @@ impl Dispatcher {
             return;
         }
         let id = loaded.row.id.clone();
+        let journal_end = Seq(loaded.journal.len() as u64);
         match Driver::new(loaded) {
             Ok(mut driver) => {
                 let slot = self.shared.slots.take_up(driver.workflow(), instance, driver.status());
@@ -255,11 +259,13 @@ impl Dispatcher {
                 if let Some(doubles) = self.shared.doubles.of(driver.workflow(), driver.id()) {
                     driver.double(doubles, &mut self.out);
                 }
+                let replaces = self.drivers.contains_key(&instance);
                 self.drop_driver(instance);
                 self.drivers.insert(instance, driver);
-                self.answer_what_was_kept(instance, &inbox);
+                self.answer_what_was_kept(instance, (&inbox, journal_end));
                 self.drive(instance, |driver, out| driver.begin(now, inbox, out));
-                if self.missed_mail.remove(&instance) {
+                // The driver before may have read what came after this claim.
+                if self.missed_mail.remove(&instance) || replaces {
                     self.mail(instance);
                 }
             }
@@ -271,10 +277,11 @@ impl Dispatcher {
         }
     }
 
-    /// Messages whose write was not confirmed: those that have left the inbox were applied, the others will be applied again.
-    fn answer_what_was_kept(&mut self, instance: InstanceNo, inbox: &[InboxMessage]) {
-        for reply in self.unanswered.remove(&instance).unwrap_or_default() {
-            if inbox.iter().all(|message| message.no != reply.message) {
+    /// Messages whose write was not confirmed: those that have left the inbox for the journal were applied, the others will be applied again.
+    /// One that is in neither has come after the claim.
+    fn answer_what_was_kept(&mut self, instance: InstanceNo, (inbox, journal_end): (&[InboxMessage], Seq)) {
+        for (end, reply) in self.unanswered.remove(&instance).unwrap_or_default() {
+            if end <= journal_end && inbox.iter().all(|message| message.no != reply.message) {
                 self.reply(&reply);
             }
         }

@@ -670,9 +670,10 @@ impl Driver {
     }
 
     /// The driver is about to be dropped: the clients whose outcome has not been written.
-    pub(crate) fn stop(&mut self, out: &mut Out) -> Vec<Reply> {
+    /// Each with the end of the journal it belongs to.
+    pub(crate) fn stop(&mut self, out: &mut Out) -> Vec<(Seq, Reply)> {
         self.stop_run(out);
-        self.replies.drain(..).map(|(_, reply)| reply).collect()
+        self.replies.drain(..).collect()
     }
 }
 
