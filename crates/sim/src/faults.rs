@@ -1,10 +1,11 @@
 //! A store that is slow and fails: before a write (nothing happened), or after it (it happened, but nobody was told).
 
-use crate::model::Model;
+use crate::model::{Ledger, Model};
 use crate::random::Random;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
+use cairn_runtime::Value;
 use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load,
@@ -38,6 +39,24 @@ impl<S: Store> Faulty<S> {
         for claimed in claimed {
             self.model.claimed(claimed.row.no, claimed.lease);
         }
+    }
+
+    /// A stream that a journal names is whole.
+    async fn check_streams(&self, commit: &Commit) -> Result<(), StoreError> {
+        let payloads = commit.entries.iter().filter_map(|(_, payload)| payload.as_ref());
+        for payload in payloads.filter(|payload| Ledger::is_stream(payload)) {
+            let value = Value::from_stored(payload.clone());
+            let Some(stream) = value.ok().and_then(|value| value.as_stream()) else {
+                continue;
+            };
+            let mut pieces = Vec::new();
+            for index in 0..=stream.chunks {
+                let number = StreamNo(stream.number);
+                pieces.extend(self.inner.stream_chunk(commit.instance, number, index).await?);
+            }
+            self.model.names_stream(commit.instance, &pieces);
+        }
+        Ok(())
     }
 
     async fn delay(&self) {
@@ -96,6 +115,7 @@ impl<S: Store> Store for Faulty<S> {
             for (commit, result) in commits.iter().zip(&results) {
                 if result.is_ok() {
                     self.model.committed(commit);
+                    self.check_streams(commit).await?;
                 }
             }
             Ok(results)

@@ -156,6 +156,8 @@ pub(crate) enum Output {
     Small,
     /// More than a small limit allows.
     Large,
+    /// A stream of so many pieces.
+    Stream(u32),
 }
 
 /// A rollback handler.
@@ -323,10 +325,10 @@ fn work(random: &Random, depth: u32, (name, unique, taste): (&str, &str, Taste))
         } else {
             Fate::Thrown
         },
-        output: if random.chance(96) {
-            Output::Small
-        } else {
-            Output::Large
+        output: match random.below(100) {
+            0..=3 => Output::Large,
+            4..=8 => Output::Stream(u32::try_from(random.between(0, 4)).unwrap_or(0)),
+            _ => Output::Small,
         },
         handler: random.chance(undone).then(|| Handler {
             function: attempts(random, 30),

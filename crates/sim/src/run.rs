@@ -3,6 +3,7 @@
 use crate::model::{End, Ledger, Model, RunKey};
 use crate::program::{Attempts, Delay, Ending, Fate, Given, Handler, Memory, Op, Output, Program, Work};
 use crate::runtime::Process;
+use bytes::Bytes;
 use cairn_core::{
     CallId, CallRequest, Callback, ConfigInput, DelayInput, DurationInput, ErrorInfo, FailedAttempt, Origin,
     Purpose, Raised, RetriesInput, RollbackReport, RollbackResult, StepCall, StepKey, StepKind,
@@ -10,7 +11,7 @@ use cairn_core::{
 use cairn_runtime::{FirstAttempts, Known, Outcome, Report, ReportKind, RunId, RunRollback, StartRun, Value};
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -37,6 +38,8 @@ struct State {
     counts: BTreeMap<(StepKind, String), u32>,
     open: BTreeMap<CallId, Open>,
     undos: BTreeMap<StepKey, Arc<Work>>,
+    /// Streams that nobody reads any more.
+    halted: BTreeSet<(CallId, u32)>,
     hold: Hold,
     phase: Phase,
 }
@@ -438,7 +441,7 @@ impl Run {
                     let dynamic_delay = run.ask_delay(&work.callback, (attempt, &key), &error).await;
                     run.threw((call, attempt), &key, (error, dynamic_delay));
                 }
-                None => run.succeeded((call, attempt), &key, work.output),
+                None => run.succeeded((call, attempt), &key, work.output).await,
             }
         });
     }
@@ -467,19 +470,17 @@ impl Run {
         }));
     }
 
-    fn succeeded(&self, (call, attempt): (CallId, u32), key: &StepKey, output: Output) {
+    async fn succeeded(&self, (call, attempt): (CallId, u32), key: &StepKey, output: Output) {
         if !self.listens(call) {
             return;
         }
         let nonce = self.model().nonce();
         let text = match output {
             Output::Small => nonce.to_string(),
-            Output::Large => format!("{nonce}{}", " ".repeat(300)),
+            Output::Large => format!("\"{nonce}{}\"", " ".repeat(300)),
+            Output::Stream(chunks) => return self.streams((call, attempt), key, (nonce, chunks)).await,
         };
-        let Ok(value) = Value::from_json(&match output {
-            Output::Small => text,
-            Output::Large => format!("\"{text}\""),
-        }) else {
+        let Ok(value) = Value::from_json(&text) else {
             return;
         };
         if let Some(open) = self.state.lock().open.get_mut(&call)
@@ -493,6 +494,38 @@ impl Run {
             attempt,
             output: value,
         });
+    }
+
+    /// Sends a stream, piece by piece, as long as somebody reads it.
+    async fn streams(&self, (call, attempt): (CallId, u32), key: &StepKey, (nonce, chunks): (u64, u32)) {
+        let pieces: Vec<Bytes> = (0..chunks)
+            .map(|index| Bytes::from(format!("{nonce}.{index};")))
+            .collect();
+        self.model().streams(self.watch, (key, attempt), &pieces);
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        for (piece, index) in pieces.into_iter().zip(0..) {
+            self.report(ReportKind::Chunk {
+                call,
+                attempt,
+                index,
+                bytes: piece,
+            });
+            pause(u64::from(index)).await;
+            if !self.listens(call) || self.state.lock().halted.contains(&(call, attempt)) {
+                return;
+            }
+        }
+        self.report(ReportKind::Streamed {
+            call,
+            attempt,
+            chunks,
+            bytes,
+        });
+    }
+
+    /// Nobody reads this stream any more.
+    pub(crate) fn halt(&self, call: CallId, attempt: u32) {
+        self.state.lock().halted.insert((call, attempt));
     }
 
     /// Asks the delay function, which takes a while.

@@ -144,8 +144,13 @@ impl Process {
                     run.undo(*rollback);
                 }
             }
-            // No program has streams.
-            Command::Kept { .. } | Command::Halt { .. } | Command::Piece { .. } => {}
+            // Programs do not wait for room, and do not read their streams.
+            Command::Kept { .. } | Command::Piece { .. } => {}
+            Command::Halt { run, call, attempt } => {
+                if let Some(run) = find(run) {
+                    run.halt(call, attempt);
+                }
+            }
             Command::Stop { run } => self.forget(run),
             Command::Hold { run } => {
                 if let Some(run) = find(run) {

@@ -23,8 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(5 * 86_400);
 /// Simulated time in which something must happen, milliseconds.
 const LONGEST_SILENCE_MILLIS: i64 = 3 * 3_600_000;
 
+const EVERY_20_MINUTES: &str = "*/20 * * * *";
 /// Chance of a world in which few instances may run at once, percent.
-const SLOTS_PERCENT: u64 = 0;
+const SLOTS_PERCENT: u64 = 15;
 
 /// A world in which something was wrong.
 #[derive(Debug)]
@@ -194,7 +195,11 @@ impl World {
         let in_memory = if calm { 100 } else { random.between(1, 6) };
         let settings = Settings {
             limits,
-            retention_millis: 365 * 86_400_000,
+            retention_millis: if !calm && random.chance(10) {
+                random.between(60_000, 1_200_000)
+            } else {
+                365 * 86_400_000
+            },
             instances_in_memory: usize::try_from(in_memory).unwrap_or(1),
             lease_millis: if random.chance(20) { 30_000 } else { 300_000 },
             ..Settings::default()
@@ -217,6 +222,11 @@ impl World {
             settings,
             workflow: WorkflowSettings {
                 concurrency: slots,
+                schedules: if random.chance(8) {
+                    vec![EVERY_20_MINUTES.into()]
+                } else {
+                    Vec::new()
+                },
                 ..WorkflowSettings::default()
             },
             compatibility_date: match messages {
@@ -344,6 +354,9 @@ impl World {
             tokio::spawn(kill_processes(runtime, self.random.fork(6)));
         }
         self.wait_for_the_end(&client(7)).await;
+        if self.faults == 0 && life == 0 {
+            self.model.check_slots();
+        }
         if self.model.is_fine() {
             check::at_the_end(&self.model, &engine).await;
         }
@@ -411,6 +424,9 @@ impl World {
         while self.model.is_fine() {
             tokio::time::sleep(Duration::from_millis(self.random.between(1, 20_000))).await;
             check::no_panic(&self.model);
+            if self.faults == 0 && !self.workflow.schedules.is_empty() {
+                self.model.check_schedule();
+            }
             let mut open = self.plan.left.load(Ordering::Relaxed) + self.plan.busy.load(Ordering::Relaxed);
             for (no, _, id) in self.model.numbers() {
                 let status = self.model.ask(&id, |ledger| ledger.status);

@@ -16,6 +16,8 @@ pub(super) struct Failed<'a> {
     /// Largest value it has returned, bytes.
     pub(super) returned: usize,
     pub(super) whose: Whose,
+    /// The step as user code names it.
+    pub(super) name: &'a str,
 }
 
 /// Whether it is the attempt of a step or of a handler.
@@ -75,7 +77,14 @@ impl Failed<'_> {
             verdicts.push(again(attempts.delay_after(self.attempt)));
         }
         if self.error.name == "WorkflowInternalError" && self.error.message == LOST {
-            verdicts.push(again(0));
+            let mut verdict = again(0);
+            if is_last && self.whose == Whose::Step {
+                verdict.shown.message = format!(
+                    "Attempt {} of step \"{}\" did not finish",
+                    self.attempt, self.name
+                );
+            }
+            verdicts.push(verdict);
         }
         if self.error.message.contains("output is too large")
             && self.whose == Whose::Step

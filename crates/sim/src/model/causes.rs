@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Causes {
     /// Values that attempts have returned, by epoch, step and attempt.
     pub(super) returned: BTreeMap<(u32, StepKey, u32), Vec<Bytes>>,
+    /// Streams that attempts have returned, likewise.
+    pub(super) streamed: BTreeMap<(u32, StepKey, u32), Vec<Vec<Bytes>>>,
     /// What attempts have thrown, likewise.
     pub(super) thrown: BTreeMap<(u32, StepKey, u32), Vec<Threw>>,
     /// What handlers have done, likewise.

@@ -1,14 +1,18 @@
 //! The durable history of one instance, followed entry by entry: what must never be, whatever happened.
 
+mod change;
+mod config;
+
 use super::attempt::{Failed, Verdict, Whose};
 use super::causes::Causes;
 use super::undo::UndoLedger;
 use super::watch::Watched;
-use super::{Messages, Rules, Weather};
-use crate::program::{Attempts, Backoff, Delay, Given, Program, Spec};
+use super::{Rules, Weather};
+use crate::program::{Attempts, Program, Spec};
 use bytes::Bytes;
-use cairn_core::{Entry, ErrorInfo, Record, RetryDelay, Status, StepConfig, StepKey, StepKind, StepNo};
+use cairn_core::{Entry, ErrorInfo, Record, Status, StepKey, StepKind, StepNo};
 use cairn_store::{Commit, Lease};
+use config::{is_config, is_filled};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -43,6 +47,8 @@ pub(crate) struct Ledger {
     pub(crate) epoch: u32,
     /// Numbers of events that were received, ever.
     pub(crate) received: BTreeSet<u64>,
+    /// When it began to hold a slot (1) and when it ceased to (-1). A rollback takes one without asking.
+    pub(super) turns: Vec<(i64, i32)>,
     by_key: BTreeMap<StepKey, usize>,
     /// How steps ended, by epoch, and at which entry.
     ended: Vec<BTreeMap<StepKey, (u64, Kept)>>,
@@ -56,6 +62,8 @@ pub(crate) struct Ledger {
     paused_at: Option<i64>,
     lease: Option<Lease>,
     newest_epoch: i64,
+    /// Entries there were when it was claimed.
+    claimed_at: u64,
     /// Steps that ended since the instance waits.
     woken: Option<StepKey>,
     /// How long it is kept after success and after an error, milliseconds.
@@ -135,6 +143,7 @@ impl Ledger {
             entries: 1,
             epoch: 0,
             received: BTreeSet::new(),
+            turns: Vec::new(),
             by_key: BTreeMap::new(),
             ended: vec![BTreeMap::new()],
             marks: Vec::new(),
@@ -146,6 +155,7 @@ impl Ledger {
             paused_at: None,
             lease,
             newest_epoch: lease.map_or(0, |lease| lease.epoch),
+            claimed_at: 1,
             woken: None,
             retention: (0, 0),
         }
@@ -183,6 +193,7 @@ impl Ledger {
             "{id}: claimed with the lease {lease:?} after {newest}"
         );
         self.newest_epoch = lease.epoch;
+        self.claimed_at = self.entries;
         self.lease = Some(lease);
         Ok(())
     }
@@ -194,6 +205,10 @@ impl Ledger {
 
     pub(crate) fn step(&self, key: &StepKey) -> Option<&StepFacts> {
         self.steps.get(*self.by_key.get(key)?)
+    }
+
+    pub(crate) fn claimed_at(&self) -> u64 {
+        self.claimed_at
     }
 
     pub(crate) fn lease_epoch(&self) -> i64 {
@@ -209,6 +224,11 @@ impl Ledger {
         self.marks.iter().any(|(at, kind)| *at >= from && *kind == mark)
     }
 
+    /// Whether a value is a stream.
+    pub(crate) fn is_stream(value: &Bytes) -> bool {
+        value.starts_with(b"s")
+    }
+
     /// The text of an event or result, as clients are shown it.
     pub(crate) fn text(value: &Bytes) -> String {
         String::from_utf8_lossy(value.get(1..).unwrap_or_default()).into_owned()
@@ -218,6 +238,7 @@ impl Ledger {
         let at = entry.at.0;
         must!(at >= self.at, "time goes back from {}", self.at);
         self.at = at;
+        let held = self.counts();
         must!(
             payload.is_some() == entry.record.carries_value(),
             "its value is missing, or it has one it should not have"
@@ -294,7 +315,15 @@ impl Ledger {
             }
         }
         self.entries += 1;
+        let change = i32::from(self.counts()) - i32::from(held);
+        if change != 0 {
+            self.turns.push((at, change));
+        }
         Ok(())
+    }
+
+    fn counts(&self) -> bool {
+        matches!(self.status, Status::Running | Status::WaitingForPause)
     }
 
     /// Whether an entry may come in the status as it is.
@@ -510,6 +539,7 @@ impl Ledger {
             error,
             returned: returned.map(Bytes::len).max().unwrap_or(0),
             whose: Whose::Step,
+            name: &key.name,
         };
         let threw = causes.thrown.get(&cause).map_or(&[][..], Vec::as_slice);
         let verdicts = failed.verdicts(&self.attempts(*step)?, threw, rules);
@@ -553,13 +583,21 @@ impl Ledger {
             return Err("the step does not execute".into());
         };
         must!(current == attempt, "attempt {current} executes");
-        let returned = causes.returned.get(&(self.epoch, key, attempt));
-        must!(
-            returned.is_some_and(|values| values.contains(&payload)),
-            "the attempt has not returned this"
-        );
-        must!(bytes == payload.len() as u64, "it has {} bytes", payload.len());
-        must!(payload.len() <= rules.limits.result_bytes, "it is too large");
+        let cause = (self.epoch, key, attempt);
+        let returned = causes.returned.get(&cause).into_iter().flatten();
+        let is_value = { returned }.any(|value| *value == payload);
+        if is_value {
+            must!(bytes == payload.len() as u64, "it has {} bytes", payload.len());
+            must!(payload.len() <= rules.limits.result_bytes, "it is too large");
+        } else {
+            must!(Self::is_stream(&payload), "the attempt has not returned this");
+            let size = |stream: &Vec<Bytes>| stream.iter().map(|piece| piece.len() as u64).sum::<u64>();
+            let mut streams = causes.streamed.get(&cause).into_iter().flatten();
+            must!(
+                streams.any(|stream| size(stream) == bytes),
+                "no stream of this size was returned"
+            );
+        }
         self.keep_bytes(bytes, rules)?;
         if let Some(facts) = self.steps.get_mut(step.0 as usize) {
             facts.bytes = bytes;
@@ -688,220 +726,6 @@ impl Ledger {
         })
     }
 
-    /// A change of status that is no end.
-    fn change(&mut self, record: &Record, (causes, _, live): Court<'_>) -> Judged {
-        let pauses = |ledger: &Self| {
-            ledger
-                .marks
-                .iter()
-                .filter(|(_, mark)| *mark == Mark::Pause)
-                .count()
-        };
-        let (before, after, mark) = match record {
-            Record::Started => (&[Status::Queued][..], Status::Running, None),
-            Record::Waiting => {
-                must!(self.executing().next().is_none(), "something executes");
-                let waits = |facts: &StepFacts| {
-                    matches!(
-                        facts.state,
-                        State::Retrying { .. } | State::Sleeping { .. } | State::Waiting { .. }
-                    )
-                };
-                must!(self.steps.iter().any(waits), "nothing waits");
-                (&[Status::Running][..], Status::Waiting, None)
-            }
-            Record::Running => (&[Status::Waiting][..], Status::Running, None),
-            Record::PauseRequested => {
-                must!(self.executing().next().is_some(), "nothing executes");
-                let from = &[Status::Queued, Status::Running, Status::Waiting][..];
-                (from, Status::WaitingForPause, Some(Mark::Pause))
-            }
-            Record::Paused => {
-                let left = self
-                    .executing()
-                    .find(|(key, attempt)| live.is_some_and(|run| run.executes(key, *attempt)));
-                if let Some((key, _)) = left {
-                    return Err(format!("{key} executes"));
-                }
-                self.paused_at = Some(self.at);
-                let from = &[
-                    Status::Queued,
-                    Status::Running,
-                    Status::Waiting,
-                    Status::WaitingForPause,
-                ][..];
-                let mark = (self.status != Status::WaitingForPause).then_some(Mark::Pause);
-                (from, Status::Paused, mark)
-            }
-            Record::Resumed { shift_millis } => {
-                let shift = self.at - self.paused_at.take().ok_or("it was not paused")?;
-                must!(as_i64(*shift_millis) == shift, "the pause took {shift}");
-                self.shift(shift);
-                (&[Status::Paused][..], Status::Queued, Some(Mark::Resume))
-            }
-            Record::PauseCancelled => (
-                &[Status::WaitingForPause][..],
-                Status::Running,
-                Some(Mark::Resume),
-            ),
-            _ => return Ok(()),
-        };
-        must!(before.contains(&self.status), "it is {}", self.status.as_str());
-        self.status = after;
-        self.woken = None;
-        self.marks.extend(mark.map(|mark| (self.entries, mark)));
-        must!(pauses(self) <= causes.pauses, "nobody asked for this pause");
-        let resumed = self
-            .marks
-            .iter()
-            .filter(|(_, mark)| *mark == Mark::Resume)
-            .count();
-        must!(resumed <= causes.resumes, "nobody asked to go on");
-        Ok(())
-    }
-
-    fn shift(&mut self, millis: i64) {
-        for facts in &mut self.steps {
-            match &mut facts.state {
-                State::Retrying { at, .. }
-                | State::Sleeping { until: at }
-                | State::Waiting { deadline: at, .. } => *at += millis,
-                State::Executing { .. } | State::GivenUp(_) | State::Ended => {}
-            }
-        }
-    }
-
-    fn restart(&mut self, keep: usize) {
-        self.marks.push((self.entries, Mark::Restart));
-        self.epoch += 1;
-        self.status = Status::Queued;
-        (self.error, self.output, self.undo) = (None, None, None);
-        (self.paused_at, self.woken) = (None, None);
-        self.events.clear();
-        self.steps.truncate(keep);
-        let mut ended = BTreeMap::new();
-        for facts in &self.steps {
-            if let Some(known) = self.ended.last().and_then(|ended| ended.get(&facts.key)) {
-                ended.insert(facts.key.clone(), known.clone());
-            }
-        }
-        self.ended.push(ended);
-        self.by_key = self
-            .steps
-            .iter()
-            .zip(0..)
-            .map(|(facts, number)| (facts.key.clone(), number))
-            .collect();
-        let dos = self
-            .steps
-            .iter()
-            .filter(|facts| facts.key.kind == StepKind::Do)
-            .count();
-        self.dos = u32::try_from(dos).unwrap_or(u32::MAX);
-        self.bytes = self.steps.iter().map(|facts| facts.bytes).sum();
-    }
-
-    fn end(&mut self, record: &Record, payload: Option<&Bytes>, (causes, rules, _): Court<'_>) -> Judged {
-        let undo = self.undo.as_ref();
-        let ends = causes
-            .ends
-            .iter()
-            .filter(|(epoch, _)| *epoch == self.epoch)
-            .map(|(_, end)| end);
-        self.status = match record {
-            Record::Completed => {
-                let returned =
-                    |end: &super::End| matches!(end, super::End::Returned(value) if Some(value) == payload);
-                must!({ ends }.any(returned), "run() has not returned this");
-                must!(self.status != Status::WaitingForPause, "the pause comes first");
-                self.output = payload.cloned();
-                Status::Complete
-            }
-            Record::Errored { error } => {
-                match undo {
-                    Some(undo) => must!(
-                        undo.is_over() && undo.error.as_ref() == Some(error),
-                        "it was to be rolled back"
-                    ),
-                    None if error.message.ends_with("storage limit") => {
-                        must!(rules.limits.state_bytes < 100_000, "there is room enough");
-                    }
-                    None => {
-                        let undone = self.steps.iter().any(|facts| facts.has_handler);
-                        let raised = |end: &super::End| match end {
-                            super::End::Raised { origin, .. } => {
-                                final_error(end, rules).as_ref() == Some(error)
-                                    && (!undone || *origin == cairn_core::Origin::Fatal)
-                            }
-                            super::End::Returned(_) => false,
-                        };
-                        must!(
-                            { ends }.any(raised),
-                            "run() has not ended this way, or steps are to be rolled back"
-                        );
-                    }
-                }
-                self.error = Some(error.clone());
-                Status::Errored
-            }
-            Record::Terminated => {
-                let over = undo.is_some_and(|undo| undo.is_over() && undo.error.is_none());
-                if !over {
-                    must!(!causes.terminations.is_empty(), "nobody asked for it");
-                    let gently = causes
-                        .terminations
-                        .iter()
-                        .all(|undo| *undo == cairn_core::Undo::Steps);
-                    let skipped =
-                        undo.is_none() && gently && self.steps.iter().any(|facts| facts.has_handler);
-                    must!(!skipped, "its steps are to be rolled back");
-                }
-                self.marks.push((self.entries, Mark::Terminate));
-                Status::Terminated
-            }
-            _ => return Ok(()),
-        };
-        Ok(())
-    }
-
-    fn roll_back(&mut self, record: &Record, court: Court<'_>) -> Judged {
-        if let Record::RollbackStarted { error } = record {
-            let ends = court.0.ends.iter().filter(|(epoch, _)| *epoch == self.epoch);
-            match error {
-                Some(_) => {
-                    let raised = |end: &super::End| {
-                        matches!(
-                            end,
-                            super::End::Raised {
-                                origin: cairn_core::Origin::Thrown,
-                                ..
-                            }
-                        ) && final_error(end, court.1) == *error
-                    };
-                    must!(ends.map(|(_, end)| end).any(raised), "run() has not thrown this");
-                    must!(self.status != Status::WaitingForPause, "the pause comes first");
-                }
-                None => must!(
-                    court.0.terminations.contains(&cairn_core::Undo::Steps),
-                    "nobody asked for it"
-                ),
-            }
-            let handlers = self.steps.iter().filter(|facts| facts.has_handler);
-            let steps: Vec<StepKey> = handlers.map(|facts| facts.key.clone()).collect();
-            must!(!steps.is_empty(), "there is nothing to roll back");
-            self.status = Status::RollingBack;
-            if error.is_none() {
-                self.marks.push((self.entries, Mark::Terminate));
-            }
-            self.undo = Some(UndoLedger::new(error.clone(), steps));
-            return Ok(());
-        }
-        let mut undo = self.undo.take().ok_or("no rollback has begun")?;
-        let followed = undo.follow(record, self, court);
-        self.undo = Some(undo);
-        followed
-    }
-
     /// The clock of the last entry.
     pub(super) fn last_at(&self) -> i64 {
         self.at
@@ -981,46 +805,6 @@ impl Ledger {
         }
         Ok(())
     }
-}
-
-/// What an instance ends with when `run()` has thrown.
-fn final_error(end: &super::End, rules: &Rules) -> Option<ErrorInfo> {
-    let super::End::Raised { error, .. } = end else {
-        return None;
-    };
-    Some(match rules.messages {
-        Messages::Wrapped if super::attempt::is_final(error) => ErrorInfo::new(
-            "WorkflowFatalError",
-            "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError and it was not handled",
-        ),
-        Messages::Own | Messages::Wrapped => error.clone(),
-    })
-}
-
-/// Whether a kept configuration is that of the program; none is kept for the defaults.
-fn is_config(kept: Option<&StepConfig>, attempts: &Attempts) -> bool {
-    match (kept, attempts.config) {
-        (None, Given::No) => true,
-        (Some(kept), Given::Yes) => is_filled(kept, attempts),
-        (None, Given::Yes) | (Some(_), Given::No) => false,
-    }
-}
-
-fn is_filled(kept: &StepConfig, attempts: &Attempts) -> bool {
-    let delay = match (&kept.delay, attempts.delay) {
-        (RetryDelay::Fixed { millis, .. }, Delay::Fixed(expected)) => *millis == expected,
-        (RetryDelay::Dynamic, Delay::Asked { .. }) => true,
-        (RetryDelay::Fixed { .. }, Delay::Asked { .. }) | (RetryDelay::Dynamic, Delay::Fixed(_)) => false,
-    };
-    let backoff = match attempts.backoff {
-        Backoff::Constant => cairn_core::Backoff::Constant,
-        Backoff::Linear => cairn_core::Backoff::Linear,
-        Backoff::Exponential => cairn_core::Backoff::Exponential,
-    };
-    delay
-        && kept.limit == attempts.limit
-        && kept.timeout_millis == attempts.timeout_millis
-        && kept.backoff == backoff
 }
 
 pub(super) fn as_i64(millis: u64) -> i64 {

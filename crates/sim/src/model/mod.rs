@@ -17,7 +17,7 @@ pub(crate) use watch::RunKey;
 use crate::program::{Program, Taste};
 use crate::random::Random;
 use cairn_core::{Entry, Limits, Timestamp};
-use cairn_store::{Commit, InstanceNo, Lease, NewInstance};
+use cairn_store::{Commit, InstanceNo, Lease, NewInstance, Trigger};
 use causes::Causes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -72,6 +72,8 @@ struct State {
     executions: u64,
     undone: u64,
     last_activity: i64,
+    /// The newest firing of the schedule.
+    fired: i64,
 }
 
 struct Instance {
@@ -135,7 +137,42 @@ impl State {
     }
 }
 
+/// How often the schedule of a world fires, milliseconds.
+const FIRES_EVERY: i64 = 20 * 60_000;
+/// In which time a firing is carried out while the node lives, milliseconds.
+const FIRES_WITHIN: i64 = 10_000;
+
+impl State {
+    /// The schedule has fired: at the right moment, once, and the newest firing only of those that were missed.
+    fn fires(&mut self, id: &str, at: i64) -> Result<(), String> {
+        let due = id.rsplit('-').next().and_then(|due| due.parse::<i64>().ok());
+        let due = due.ok_or_else(|| format!("{id} does not say when it was due"))?;
+        let newest = at - at.rem_euclid(FIRES_EVERY);
+        if due != newest && due != newest - FIRES_EVERY {
+            return Err(format!("{id} is not due at {at}, but {newest} is"));
+        }
+        if due != newest && at - newest > FIRES_WITHIN {
+            return Err(format!("{id} fires, but {newest} is newer"));
+        }
+        if due <= self.fired {
+            return Err(format!("{id} fires after {}", self.fired));
+        }
+        self.fired = due;
+        Ok(())
+    }
+}
+
 impl Model {
+    /// While the node lives no firing is left out.
+    pub(crate) fn check_schedule(&self) {
+        let mut state = self.0.lock();
+        let now = state.now() - FIRES_WITHIN;
+        let due = now - now.rem_euclid(FIRES_EVERY);
+        if due > state.base && state.fired < due {
+            state.wrong(format!("nothing has fired at {due}"));
+        }
+    }
+
     pub(crate) fn new(rules: Rules, seed: (u64, Taste), verbosity: Verbosity) -> Self {
         Self(Arc::new(Mutex::new(State {
             rules,
@@ -156,6 +193,7 @@ impl Model {
             executions: 0,
             undone: 0,
             last_activity: 0,
+            fired: 0,
         })))
     }
 
@@ -228,6 +266,11 @@ impl Model {
         let at = new.created_at.0;
         state.log(format_args!("created {} as {}", new.id, no.0));
         state.last_activity = at;
+        if new.trigger == Trigger::Cron
+            && let Err(fault) = state.fires(&new.id, at)
+        {
+            state.wrong(fault);
+        }
         let ledger = Ledger::new(&new.id, at, Arc::new(program_of(&new.id, seed, taste)), lease);
         let ledger = ledger.kept_for(new.success_retention_millis, new.error_retention_millis);
         let instance = Instance {
@@ -268,16 +311,10 @@ impl Model {
         let mut state = self.0.lock();
         let state = &mut *state;
         let now = state.now();
-        let running = state
-            .instances
-            .values()
-            .filter(|instance| instance.ledger.status.holds_slot());
-        let running = running.count();
         let Some(instance) = state.instances.get_mut(&commit.instance) else {
             return state.wrong(format!("a commit to the unknown instance {}", commit.instance.0));
         };
         state.last_activity = now;
-        let ran = instance.ledger.status.holds_slot();
         let live = instance.last_run.and_then(|run| state.runs.get(&run));
         let live = live.filter(|run| run.is_of(commit.lease));
         let mut faults = Vec::new();
@@ -310,21 +347,29 @@ impl Model {
         {
             faults.push(format!("{}: {fault}", instance.ledger.id));
         }
-        let runs = instance.ledger.status.holds_slot();
-        let undoes = instance.ledger.undo.is_some();
-        if let Some(slots) = state.rules.slots
-            && runs
-            && !ran
-            && !undoes
-            && running >= slots as usize
-        {
-            faults.push(format!(
-                "{running} instances run already, and {} goes on",
-                instance.ledger.id
-            ));
-        }
         for fault in faults {
             state.wrong(fault);
+        }
+    }
+
+    /// Where nothing died and nothing failed, never more instances ran than may.
+    pub(crate) fn check_slots(&self) {
+        let mut state = self.0.lock();
+        let Some(slots) = state.rules.slots else {
+            return;
+        };
+        let turns = state
+            .instances
+            .values()
+            .flat_map(|instance| &instance.ledger.turns);
+        let mut turns: Vec<(i64, i32)> = turns.copied().collect();
+        turns.sort_unstable();
+        let mut running = 0;
+        for (at, change) in turns {
+            running += change;
+            if i64::from(running) > i64::from(slots) {
+                return state.wrong(format!("{running} instances run at {at}, and {slots} may"));
+            }
         }
     }
 

@@ -121,6 +121,7 @@ impl UndoLedger {
                     error,
                     returned: 0,
                     whose: Whose::Handler,
+                    name: "",
                 };
                 let threw: Vec<Threw> = did(current).iter().filter_map(threw).collect();
                 let verdicts = failed.verdicts(&attempts, &threw, rules);

@@ -1,9 +1,10 @@
 //! What user code and clients do, and what they are told: it must be in the ledger when they are told.
 
 use super::causes::{Called, End, Sent, Threw};
-use super::ledger::{Kept, Ledger, Mark};
+use super::ledger::{Kept, Ledger, Mark, StepFacts};
 use super::{Instance, Model, State};
 use crate::program::Spec;
+use bytes::Bytes;
 use cairn_core::{ErrorInfo, Purpose, RestartFrom, RollbackResult, StepCall, StepKey, Undo};
 use cairn_engine::{CommandDone, EngineError, Status};
 use cairn_runtime::{Known, Outcome, RunId, RunRollback, StartRun, Value};
@@ -101,24 +102,7 @@ impl Model {
             return;
         };
         let ledger = &instance.ledger;
-        let shown: Vec<_> = start
-            .history
-            .iter()
-            .map(|step| (&step.key, history_of(&step.known)))
-            .collect();
-        let kept: Vec<_> = ledger
-            .steps
-            .iter()
-            .map(|step| {
-                (
-                    &step.key,
-                    ledger
-                        .outcome(ledger.epoch, &step.key)
-                        .map(|(_, kept)| kept.clone()),
-                )
-            })
-            .collect();
-        let fault = (shown != kept).then(|| format!("{id}: a run is shown {shown:?}, but {kept:?} is kept"));
+        let fault = check_history(ledger, start).err();
         let watched = Watched {
             no,
             epoch: ledger.epoch,
@@ -208,6 +192,31 @@ impl Model {
         });
     }
 
+    /// A callback returns a stream of these pieces.
+    pub(crate) fn streams(&self, run: RunKey, (key, attempt): (&StepKey, u32), pieces: &[Bytes]) {
+        self.0.lock().judge(run, |watched, instance| {
+            let cause = (watched.epoch, key.clone(), attempt);
+            let streamed = instance.causes.streamed.entry(cause).or_default();
+            streamed.push(pieces.to_vec());
+            Ok(())
+        });
+    }
+
+    /// The journal names a stream, whose pieces in the store are these.
+    pub(crate) fn names_stream(&self, no: InstanceNo, pieces: &[Bytes]) {
+        let mut state = self.0.lock();
+        let Some(instance) = state.instances.get(&no) else {
+            return;
+        };
+        let mut streamed = instance.causes.streamed.values().flatten();
+        if !streamed.any(|stream| stream == pieces) {
+            let id = instance.ledger.id.clone();
+            state.wrong(format!(
+                "{id}: a stream of {pieces:?} is kept, which nobody has returned"
+            ));
+        }
+    }
+
     /// A callback throws.
     pub(crate) fn threw(
         &self,
@@ -247,6 +256,8 @@ impl Model {
                 Kept::Failed(error)
                     if error.message.starts_with("The limit of") && ledger.step_calls() >= limit =>
                 {
+                    // It has not started: the next call of this name is this step.
+                    watched.executed.retain(|(executed, _)| executed != key);
                     Ok(())
                 }
                 seen => Err(format!("{key} is seen as {seen:?}, which is not durable")),
@@ -374,6 +385,37 @@ impl Model {
             state.wrong(format!("{id}: {sent:?} was answered with {said}, but {fault}"));
         }
     }
+}
+
+/// A run is shown all steps that have started, and how they ended: nothing that is not durable, and all that was when the instance was taken up.
+fn check_history(ledger: &Ledger, start: &StartRun) -> Result<(), String> {
+    let id = &ledger.id;
+    let keys = |step: &StepFacts| step.key.clone();
+    if !start.history.iter().map(|step| &step.key).eq(ledger
+        .steps
+        .iter()
+        .map(keys)
+        .collect::<Vec<_>>()
+        .iter())
+    {
+        return Err(format!("{id}: a run is shown the steps {:?}", start.history));
+    }
+    for step in &start.history {
+        let kept = ledger.outcome(ledger.epoch, &step.key);
+        let is_right = match (history_of(&step.known), kept) {
+            (Some(shown), Some((_, kept))) => shown == *kept,
+            (None, Some((at, _))) => *at >= ledger.claimed_at(),
+            (None, None) => true,
+            (Some(_), None) => false,
+        };
+        if !is_right {
+            return Err(format!(
+                "{id}: a run is shown {:?} as {:?}, but {kept:?} is kept",
+                step.key, step.known
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn history_of(known: &Known) -> Option<Kept> {
