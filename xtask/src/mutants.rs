@@ -16,7 +16,7 @@ const LIST: &str = "crates/sim/mutants.toml";
 /// How long a mutant may take: one that hangs is caught.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Worlds that are tried on each mutant.
-const SEEDS: &str = "4000";
+const SEEDS: &str = "3000";
 /// What the copy of the tree has more than the tree.
 const SWITCH: &str = r#"
 /// Whether this mutant is turned on.
