@@ -125,7 +125,11 @@ export const queueMicrotask = globalThis.queueMicrotask.bind(globalThis);
 export const setTimeout = globalThis.setTimeout.bind(globalThis);
 export const clearTimeout = globalThis.clearTimeout.bind(globalThis);
 export const addGlobalListener = globalThis.addEventListener.bind(globalThis);
-export const isLocked = getter(ReadableStream.prototype, 'locked');
+// With the earliest compatibility dates it belongs to each stream.
+export const isLocked =
+  Object.getOwnPropertyDescriptor(ReadableStream.prototype, 'locked') === undefined
+    ? (stream) => stream.locked
+    : getter(ReadableStream.prototype, 'locked');
 export const getReader = uncurry(ReadableStream.prototype.getReader);
 export const readerRead = uncurry(ReadableStreamDefaultReader.prototype.read);
 export const readerCancel = uncurry(ReadableStreamDefaultReader.prototype.cancel);
