@@ -162,6 +162,36 @@ fn limits(random: &Random) -> Limits {
     }
 }
 
+fn settings(random: &Random, weather: Weather, limits: Limits) -> Settings {
+    let calm = weather == Weather::Calm;
+    let in_memory = if calm { 100 } else { random.between(1, 6) };
+    Settings {
+        limits,
+        retention_millis: if !calm && random.chance(10) {
+            random.between(60_000, 1_200_000)
+        } else {
+            365 * 86_400_000
+        },
+        instances_in_memory: usize::try_from(in_memory).unwrap_or(1),
+        lease_millis: if random.chance(20) { 30_000 } else { 300_000 },
+        ..Settings::default()
+    }
+}
+
+fn plan(random: &Random, weather: Weather, heritage: Heritage) -> Plan {
+    let calm = weather == Weather::Calm;
+    Plan {
+        left: Arc::new(AtomicU64::new(random.between(0, 30))),
+        busy: Arc::default(),
+        commands: if calm { Commands::Events } else { Commands::All },
+        answers: match heritage {
+            Heritage::Known => Answers::Always,
+            Heritage::Unknown => Answers::Sometimes,
+        },
+        longest_wait: [200, 3_000, 20_000, 60_000][usize::try_from(random.below(4)).unwrap_or(0)],
+    }
+}
+
 impl World {
     fn new(seed: u64, verbosity: Verbosity) -> Self {
         let random = Random::new(seed);
@@ -192,28 +222,8 @@ impl World {
             weather,
             slots,
         };
-        let in_memory = if calm { 100 } else { random.between(1, 6) };
-        let settings = Settings {
-            limits,
-            retention_millis: if !calm && random.chance(10) {
-                random.between(60_000, 1_200_000)
-            } else {
-                365 * 86_400_000
-            },
-            instances_in_memory: usize::try_from(in_memory).unwrap_or(1),
-            lease_millis: if random.chance(20) { 30_000 } else { 300_000 },
-            ..Settings::default()
-        };
-        let plan = Plan {
-            left: Arc::new(AtomicU64::new(random.between(0, 30))),
-            busy: Arc::default(),
-            commands: if calm { Commands::Events } else { Commands::All },
-            answers: match heritage {
-                Heritage::Known => Answers::Always,
-                Heritage::Unknown => Answers::Sometimes,
-            },
-            longest_wait: [200, 3_000, 20_000, 60_000][usize::try_from(random.below(4)).unwrap_or(0)],
-        };
+        let settings = settings(&random, weather, limits);
+        let plan = plan(&random, weather, heritage);
         Self {
             heritage,
             instances,

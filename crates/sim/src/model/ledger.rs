@@ -50,6 +50,9 @@ pub(crate) struct Ledger {
     pub(crate) received: BTreeSet<u64>,
     /// When it began to hold a slot (1) and when it ceased to (-1). A rollback takes one without asking.
     pub(super) turns: Vec<(i64, i32)>,
+    /// Whether the entry before this one starts a `step.do`.
+    starts_step: bool,
+    takes_uncounted: bool,
     by_key: BTreeMap<StepKey, usize>,
     /// How steps ended, by epoch, and at which entry.
     ended: Vec<BTreeMap<StepKey, (u64, Kept)>>,
@@ -145,6 +148,8 @@ impl Ledger {
             epoch: 0,
             received: BTreeSet::new(),
             turns: Vec::new(),
+            starts_step: false,
+            takes_uncounted: false,
             by_key: BTreeMap::new(),
             ended: vec![BTreeMap::new()],
             marks: Vec::new(),
@@ -251,37 +256,16 @@ impl Ledger {
         );
         match &entry.record {
             Record::Created => return Err("created twice".into()),
-            Record::StepStarted { .. } | Record::SleepStarted { .. } | Record::WaitStarted { .. } => {
-                self.start(entry, court)?;
-            }
-            Record::AttemptStarted { step, attempt } => self.attempt_started(*step, *attempt, court)?,
-            Record::AttemptFailed { .. } => self.attempt_failed(&entry.record, court)?,
-            Record::StepCompleted { step, attempt, bytes } => {
-                let payload = payload.cloned().unwrap_or_default();
-                self.step_completed((*step, *attempt), (*bytes, payload), court)?;
-            }
-            Record::StepFailed { step, error } => {
-                let State::GivenUp(shown) = &self.at(*step)?.state else {
-                    return Err("the step was not given up".into());
-                };
-                must!(
-                    shown.contains(error),
-                    "it should have failed with one of {shown:?}"
-                );
-                self.end_step(*step, Kept::Failed(error.clone()))?;
-            }
-            Record::SleepCompleted { step } => {
-                let State::Sleeping { until } = self.at(*step)?.state else {
-                    return Err("the step does not sleep".into());
-                };
-                must!(at >= until, "it should sleep until {until}");
-                self.prompt(until, court)?;
-                self.end_step(*step, Kept::Slept)?;
-            }
-            Record::WaitCompleted { step, event } => self.wait_completed(*step, event.0)?,
-            Record::WaitTimedOut { step, timeout_millis } => {
-                self.wait_timed_out((*step, *timeout_millis), court)?
-            }
+            Record::StepStarted { .. }
+            | Record::SleepStarted { .. }
+            | Record::WaitStarted { .. }
+            | Record::AttemptStarted { .. }
+            | Record::AttemptFailed { .. }
+            | Record::StepCompleted { .. }
+            | Record::StepFailed { .. }
+            | Record::SleepCompleted { .. }
+            | Record::WaitCompleted { .. }
+            | Record::WaitTimedOut { .. } => self.follow_step(entry, payload, court)?,
             Record::EventReceived { event_type, bytes } => {
                 let payload = payload.cloned().unwrap_or_default();
                 self.event_received(event_type, (*bytes, payload), court)?;
@@ -316,11 +300,60 @@ impl Ledger {
             }
         }
         self.entries += 1;
-        let change = i32::from(self.counts()) - i32::from(held);
-        if change != 0 {
-            self.turns.push((at, change));
+        self.count_turn(held, &entry.record);
+        Ok(())
+    }
+
+    /// An entry about one step.
+    fn follow_step(&mut self, entry: &Entry, payload: Option<&Bytes>, court: Court<'_>) -> Judged {
+        match &entry.record {
+            Record::StepStarted { .. } | Record::SleepStarted { .. } | Record::WaitStarted { .. } => {
+                self.start(entry, court)?;
+            }
+            Record::AttemptStarted { step, attempt } => self.attempt_started(*step, *attempt, court)?,
+            Record::AttemptFailed { .. } => self.attempt_failed(&entry.record, court)?,
+            Record::StepCompleted { step, attempt, bytes } => {
+                let payload = payload.cloned().unwrap_or_default();
+                self.step_completed((*step, *attempt), (*bytes, payload), court)?;
+            }
+            Record::StepFailed { step, error } => {
+                let State::GivenUp(shown) = &self.at(*step)?.state else {
+                    return Err("the step was not given up".into());
+                };
+                must!(
+                    shown.contains(error),
+                    "it should have failed with one of {shown:?}"
+                );
+                self.end_step(*step, Kept::Failed(error.clone()))?;
+            }
+            Record::SleepCompleted { step } => {
+                let State::Sleeping { until } = self.at(*step)?.state else {
+                    return Err("the step does not sleep".into());
+                };
+                must!(self.at >= until, "it should sleep until {until}");
+                self.prompt(until, court)?;
+                self.end_step(*step, Kept::Slept)?;
+            }
+            Record::WaitCompleted { step, event } => self.wait_completed(*step, event.0)?,
+            Record::WaitTimedOut { step, timeout_millis } => {
+                self.wait_timed_out((*step, *timeout_millis), court)?;
+            }
+            _ => return Err("this is not about a step".into()),
         }
         Ok(())
+    }
+
+    /// A callback that was under way before the run could be told to ask takes a slot without one.
+    fn count_turn(&mut self, held: bool, record: &Record) {
+        let change = i32::from(self.counts()) - i32::from(held);
+        let forced = *record == Record::Running && self.starts_step;
+        self.starts_step = matches!(record, Record::StepStarted { .. });
+        match change {
+            0 => {}
+            1 if forced => self.takes_uncounted = true,
+            -1 if self.takes_uncounted => self.takes_uncounted = false,
+            _ => self.turns.push((self.at, change)),
+        }
     }
 
     fn counts(&self) -> bool {
@@ -410,8 +443,22 @@ impl Ledger {
         );
         must!(!self.by_key.contains_key(&key), "the step has started before");
         self.check_hold(&key, court.0)?;
-        let (at, spec) = (entry.at.0, self.spec(&key)?);
-        let (state, has_handler) = match (&entry.record, spec) {
+        let spec = self.spec(&key)?;
+        let (state, has_handler) = self.first_state(entry, spec, court)?;
+        self.by_key.insert(key.clone(), self.steps.len());
+        self.steps.push(StepFacts {
+            key,
+            state,
+            has_handler,
+            bytes: 0,
+        });
+        Ok(())
+    }
+
+    /// Where a step begins, and whether it has a rollback handler.
+    fn first_state(&mut self, entry: &Entry, spec: Spec, court: Court<'_>) -> Result<(State, bool), String> {
+        let at = entry.at.0;
+        Ok(match (&entry.record, spec) {
             (Record::StepStarted { config, rollback, .. }, Spec::Do(work)) => {
                 self.dos += 1;
                 must!(self.dos <= court.1.limits.steps, "more steps than allowed");
@@ -463,15 +510,7 @@ impl Ledger {
                 (state, false)
             }
             _ => return Err("the step is of another kind".into()),
-        };
-        self.by_key.insert(key.clone(), self.steps.len());
-        self.steps.push(StepFacts {
-            key,
-            state,
-            has_handler,
-            bytes: 0,
-        });
-        Ok(())
+        })
     }
 
     /// While a pause is coming only those steps start that were under way, or that a callback waits for that is executing.

@@ -51,8 +51,6 @@ impl UndoLedger {
 
     pub(super) fn follow(&mut self, record: &Record, ledger: &Ledger, court: Court<'_>) -> Judged {
         must!(!self.is_over(), "the rollback is over");
-        let (causes, rules, _) = court;
-        let now = ledger.last_at();
         if let Record::RollbackEnded { error } = record {
             self.outcome = Some(match (error, &self.current) {
                 (None, Current::Untouched) if self.left.is_empty() => Ok(()),
@@ -70,14 +68,24 @@ impl UndoLedger {
             _ => return Err("this is not of a rollback".into()),
         };
         must!(*ledger.key_of(step)? == newest, "it is the turn of {newest}");
-        let attempts = handler_of(ledger, &newest)?;
-        let did = |attempt: u32| {
-            let cause = (ledger.epoch, newest.clone(), attempt);
-            causes.undone.get(&cause).map_or(&[][..], Vec::as_slice)
-        };
         if let Record::RollbackAttemptStarted { attempt, .. } = record {
             self.started.insert((newest.clone(), *attempt));
         }
+        self.follow_handler(record, &newest, (ledger, court))
+    }
+
+    /// An entry about the handler of the newest step.
+    fn follow_handler(
+        &mut self,
+        record: &Record,
+        newest: &StepKey,
+        (ledger, court): (&Ledger, Court<'_>),
+    ) -> Judged {
+        let now = ledger.last_at();
+        let did = |attempt: u32| {
+            let cause = (ledger.epoch, newest.clone(), attempt);
+            court.0.undone.get(&cause).map_or(&[][..], Vec::as_slice)
+        };
         match (record, self.current.clone()) {
             (Record::RollbackAttemptStarted { attempt: 1, .. }, Current::Untouched) => {
                 self.current = Current::Executing {
@@ -87,15 +95,7 @@ impl UndoLedger {
             }
             (Record::RollbackAttemptStarted { attempt, .. }, Current::Retrying { failed, at }) => {
                 must!(*attempt == failed + 1, "it should be attempt {}", failed + 1);
-                must!(
-                    *attempt <= attempts.limit + 1,
-                    "only {} retries are allowed",
-                    attempts.limit
-                );
-                must!(now >= at, "it is not due before {at}");
-                if court.2.is_some_and(super::watch::Watched::is_going_forward) {
-                    ledger.prompt(at, court)?;
-                }
+                check_retry((*attempt, at), &handler_of(ledger, newest)?, (ledger, court))?;
                 self.current = Current::Executing {
                     attempt: *attempt,
                     since: now,
@@ -124,14 +124,10 @@ impl UndoLedger {
                     name: "",
                 };
                 let threw: Vec<Threw> = did(current).iter().filter_map(threw).collect();
-                let verdicts = failed.verdicts(&attempts, &threw, rules);
+                let verdicts = failed.verdicts(&handler_of(ledger, newest)?, &threw, court.1);
                 must!(!verdicts.is_empty(), "nothing of the kind has happened");
                 let next = ledger.next_of_attempt((current, retry_at.map(|at| at.0)), verdicts)?;
-                self.current = match next {
-                    State::Retrying { failed, at } => Current::Retrying { failed, at },
-                    State::GivenUp(shown) => Current::GivenUp(shown),
-                    _ => return Err("a handler ends otherwise".into()),
-                };
+                self.current = Current::after(next)?;
             }
             (Record::RollbackStepCompleted { .. }, Current::Executing { attempt, .. }) => {
                 must!(
@@ -139,15 +135,12 @@ impl UndoLedger {
                     "the handler has not returned"
                 );
                 self.left.pop();
-                self.done.push(newest);
+                self.done.push(newest.clone());
                 self.current = Current::Untouched;
             }
             (Record::RollbackStepFailed { error, .. }, Current::Executing { attempt, .. }) => {
-                must!(
-                    did(attempt).contains(&RollbackResult::Missing),
-                    "the handler is there"
-                );
-                must!(error.name == "RollbackMissing", "it should be missing");
+                let missing = did(attempt).contains(&RollbackResult::Missing);
+                must!(missing && error.name == "RollbackMissing", "the handler is there");
                 self.current = Current::Failed(error.clone());
             }
             (Record::RollbackStepFailed { error, .. }, Current::GivenUp(shown)) => {
@@ -161,6 +154,34 @@ impl UndoLedger {
         }
         Ok(())
     }
+}
+
+impl Current {
+    fn after(next: State) -> Result<Self, String> {
+        match next {
+            State::Retrying { failed, at } => Ok(Self::Retrying { failed, at }),
+            State::GivenUp(shown) => Ok(Self::GivenUp(shown)),
+            _ => Err("a handler ends otherwise".into()),
+        }
+    }
+}
+
+/// A handler is called again: it may be, and it is time.
+fn check_retry(
+    (attempt, at): (u32, i64),
+    attempts: &Attempts,
+    (ledger, court): (&Ledger, Court<'_>),
+) -> Judged {
+    must!(
+        attempt <= attempts.limit + 1,
+        "only {} retries are allowed",
+        attempts.limit
+    );
+    must!(ledger.last_at() >= at, "it is not due before {at}");
+    if court.2.is_some_and(super::watch::Watched::is_going_forward) {
+        ledger.prompt(at, court)?;
+    }
+    Ok(())
 }
 
 fn threw(result: &RollbackResult) -> Option<Threw> {
