@@ -144,10 +144,7 @@ impl UndoLedger {
                 self.current = Current::Failed(error.clone());
             }
             (Record::RollbackStepFailed { error, .. }, Current::GivenUp(shown)) => {
-                must!(
-                    shown.contains(error),
-                    "it should have failed with one of {shown:?}"
-                );
+                must!(shown.contains(error), "it failed with one of {shown:?}");
                 self.current = Current::Failed(error.clone());
             }
             (_, current) => return Err(format!("this cannot be: {current:?}")),
