@@ -152,8 +152,8 @@ fn limits(random: &Random) -> Limits {
         } else {
             defaults.result_bytes
         },
-        state_bytes: if random.chance(6) {
-            random.between(20, 400)
+        state_bytes: if random.chance(8) {
+            random.between(6, 150)
         } else {
             defaults.state_bytes
         },
