@@ -34,6 +34,8 @@ struct Mutant {
     after: Option<String>,
     find: String,
     replace: String,
+    /// A world that is known to notice.
+    seed: Option<i64>,
 }
 
 /// A part of a file that mutants replace.
@@ -83,6 +85,7 @@ fn read(root: &Path) -> Result<Vec<Mutant>> {
                 after: word(mutant, "after"),
                 find: need("find")?,
                 replace: need("replace")?,
+                seed: mutant.get("seed").and_then(toml::Value::as_integer),
             })
         })
         .collect()
@@ -342,8 +345,15 @@ impl Bench {
         Ok(Ended::Passed)
     }
 
-    fn sim(&self, mutant: &str) -> Result<(Ended, String)> {
-        let ended = self.run(&self.sim, &["--once", "--seeds", SEEDS], mutant)?;
+    /// Many worlds, or the one that is known to notice.
+    fn sim(&self, (mutant, seed): (&str, Option<i64>)) -> Result<(Ended, String)> {
+        let start = seed.unwrap_or(1).to_string();
+        let seeds = if seed.is_some() { "1" } else { SEEDS };
+        let ended = self.run(
+            &self.sim,
+            &["--once", "--start", &start, "--seeds", seeds],
+            mutant,
+        )?;
         let said = fs::read_to_string(self.tree.with_extension("out"))?;
         let seed = said.lines().find_map(|line| line.strip_prefix("seed "));
         let seed = seed.and_then(|line| line.split(' ').next());
@@ -368,7 +378,7 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<()> {
         "the tests of the rules fail without a mutant"
     );
     ensure!(
-        bench.sim("")?.0 == Ended::Passed,
+        bench.sim(("", None))?.0 == Ended::Passed,
         "the simulator fails without a mutant"
     );
     writeln!(out, "{:<40} {:<8} simulator", "mutant", "rules")?;
@@ -378,7 +388,7 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<()> {
         .filter(|mutant| names.is_empty() || names.contains(&mutant.name))
     {
         let rules = bench.rules(&mutant.name)?;
-        let (sim, seed) = bench.sim(&mutant.name)?;
+        let (sim, seed) = bench.sim((&mutant.name, mutant.seed))?;
         let word = |ended| match ended {
             Ended::Passed => "-",
             Ended::Failed => "caught",
@@ -408,6 +418,7 @@ mod tests {
             after: after.map(Into::into),
             find: find.into(),
             replace: "true".into(),
+            seed: None,
         }
     }
 

@@ -87,7 +87,11 @@ impl Engine {
     }
 
     /// Sees whether an upload runs. A class that is missing is told in our words, not in those of the runtime, which does not start then.
-    async fn checked(&self, mut spec: WorkerSpec, (script, upload): (&str, &Upload)) -> Result<Checked, EngineError> {
+    async fn checked(
+        &self,
+        mut spec: WorkerSpec,
+        (script, upload): (&str, &Upload),
+    ) -> Result<Checked, EngineError> {
         let runtime = &self.shared.runtime;
         let error = match runtime.check(Arc::new(spec.clone())).await {
             Ok(checked) => return Ok(checked),

@@ -254,7 +254,10 @@ impl Dispatcher {
         let journal_end = Seq(loaded.journal.len() as u64);
         match Driver::new(loaded) {
             Ok(mut driver) => {
-                let slot = self.shared.slots.take_up(driver.workflow(), instance, driver.status());
+                let slot = self
+                    .shared
+                    .slots
+                    .take_up(driver.workflow(), instance, driver.status());
                 driver.set_slot(slot);
                 if let Some(doubles) = self.shared.doubles.of(driver.workflow(), driver.id()) {
                     driver.double(doubles, &mut self.out);

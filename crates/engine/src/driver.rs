@@ -15,14 +15,14 @@ use crate::streams::{Pull, Write};
 use crate::versions::Latest;
 use bytes::Bytes;
 use cairn_core::{
-    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, OutputKind, Purpose, Rejected, Seq, Slot, Status,
-    StepState, Timestamp,
+    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, OutputKind, Purpose, Rejected, Seq,
+    Slot, Status, StepState, Timestamp,
 };
 use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, RunRollback, StartRun, Value, WorkerId};
 use cairn_store::{Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, Lease, Release, Repin};
 use doubled::Doubled;
-use streams::Streams;
 use std::collections::{BTreeMap, VecDeque};
+use streams::Streams;
 
 /// How long entries that nothing waits for may stay in memory, milliseconds: they ride along with the next commit that is waited for.
 const WRITE_BEHIND_MILLIS: u64 = 5;
@@ -172,8 +172,8 @@ impl Driver {
 
     /// There is a version to follow; whether it is another than this instance runs on.
     pub(crate) fn follow_version(&mut self, latest: &Latest) -> bool {
-        self.is_outdated = (&self.row.script_version, &self.row.class_name)
-            != (&latest.script_version, &latest.class_name);
+        self.is_outdated =
+            (&self.row.script_version, &self.row.class_name) != (&latest.script_version, &latest.class_name);
         self.is_outdated
     }
 
@@ -186,7 +186,11 @@ impl Driver {
     /// From now on it must ask for a slot; it has one if it counts as holding one.
     pub(crate) fn must_ask(&mut self) {
         if !self.instance.wants_slot() {
-            let slot = if self.holds_slot { Slot::Held } else { Slot::Missing };
+            let slot = if self.holds_slot {
+                Slot::Held
+            } else {
+                Slot::Missing
+            };
             self.instance.set_slot(slot);
         }
     }

@@ -5,7 +5,8 @@ use crate::message::{Message, Request};
 use crate::signal::{Loaded, Signal};
 use crate::{Engine, EngineError, Retention, Shared, Waiter};
 use cairn_core::{
-    Entry, Limits, Record, RestartFrom, Seq, Status, Timestamp, Undo, check_addressable_id, check_event_type, check_instance_id,
+    Entry, Limits, Record, RestartFrom, Seq, Status, Timestamp, Undo, check_addressable_id, check_event_type,
+    check_instance_id,
 };
 use cairn_runtime::Value;
 use cairn_store::{
@@ -86,8 +87,7 @@ impl Shared {
     /// Counts creations and restarts against the limits on how many there may be a second.
     fn count_creations(&self, workflow: &WorkflowRow, count: usize) -> Result<(), EngineError> {
         let place = (workflow.account.as_str(), workflow.no);
-        self.rates
-            .take(&self.settings, place, (self.clock.now(), count))
+        self.rates.take(&self.settings, place, (self.clock.now(), count))
     }
 
     pub(crate) fn unreserve(&self, count: usize) {

@@ -45,9 +45,10 @@ pub use testing::{Outcome, StepEnd};
 
 // The words of the crates below that appear in this crate's interface.
 pub use cairn_core::{
-    AttemptView, Cron, CronError, DurationInput, ErrorInfo, EventKind, EventType, InstanceEvent, InstanceView, InvalidName, Limits, Rejected, RestartFrom,
-    RollbackView, RolledBackStep, Seq, Status, StepConfig, StepDetail, StepKey, StepKind, StepView, Timestamp, Undo, check_addressable_id, check_event_type,
-    check_instance_id, check_workflow_name, parse_duration,
+    AttemptView, Cron, CronError, DurationInput, ErrorInfo, EventKind, EventType, InstanceEvent,
+    InstanceView, InvalidName, Limits, Rejected, RestartFrom, RollbackView, RolledBackStep, Seq, Status,
+    StepConfig, StepDetail, StepKey, StepKind, StepView, Timestamp, Undo, check_addressable_id,
+    check_event_type, check_instance_id, check_workflow_name, parse_duration,
 };
 pub use cairn_runtime::{Firing, Module, ModuleKind, Value};
 pub use cairn_store::{
@@ -143,8 +144,10 @@ impl Engine {
             Ok((load, settings))
         });
         let loads = with_settings.collect::<Result<Vec<_>, EngineError>>()?;
-        let follows = |(load, own): &(cairn_store::Load, WorkflowSettings)| Some((load.workflow, own.follow_latest?));
-        let following = versions::Following::new(settings.follow_latest, loads.iter().filter_map(follows).collect());
+        let follows =
+            |(load, own): &(cairn_store::Load, WorkflowSettings)| Some((load.workflow, own.follow_latest?));
+        let following =
+            versions::Following::new(settings.follow_latest, loads.iter().filter_map(follows).collect());
         let slots = slots::Slots::new(settings.concurrency_account, loads);
         let (signals, received) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {

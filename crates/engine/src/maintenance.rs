@@ -1,8 +1,8 @@
 //! Housekeeping: the node's lease, instances whose retention is over, versions that nothing needs, and schedules.
 
 use crate::Shared;
-use crate::{schedules, versions};
 use crate::signal::Signal;
+use crate::{schedules, versions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;

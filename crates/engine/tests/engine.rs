@@ -321,7 +321,11 @@ async fn a_restart_takes_the_latest_version() {
     world.pass(10).await;
     world
         .engine
-        .control(ACCOUNT, "flow", ("one", Control::Restart(cairn_engine::RestartFrom::Beginning)))
+        .control(
+            ACCOUNT,
+            "flow",
+            ("one", Control::Restart(cairn_engine::RestartFrom::Beginning)),
+        )
         .await
         .unwrap();
     let commands = world.pass(10).await;
@@ -369,7 +373,11 @@ async fn commands_that_the_state_does_not_allow_are_refused() {
     world.pass(10).await;
     let terminated = world
         .engine
-        .control(ACCOUNT, "flow", ("one", Control::Terminate(cairn_engine::Undo::Nothing)))
+        .control(
+            ACCOUNT,
+            "flow",
+            ("one", Control::Terminate(cairn_engine::Undo::Nothing)),
+        )
         .await;
     assert!(
         matches!(terminated, Err(EngineError::Rejected(_))),

@@ -127,7 +127,10 @@ async fn its_event_shows_the_preview() {
     let followed = world.engine.subscribe(ACCOUNT, "flow", ("one", follow));
     let told = followed.await.unwrap().next().await.unwrap().unwrap();
     let text = told.to_json_text("one");
-    assert!(text.ends_with(r#""stepName":"s-1","output":"say \"hi\""}"#), "{text}");
+    assert!(
+        text.ends_with(r#""stepName":"s-1","output":"say \"hi\""}"#),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,9 +278,17 @@ async fn what_an_earlier_holding_left_is_dropped() {
         bytes: Bytes::from("left"),
     };
     assert_eq!(store.write_streams(vec![left]).await.unwrap(), [Ok(())]);
-    world.report("one", vec![ReportKind::Lost { reason: "killed".into() }]);
+    world.report(
+        "one",
+        vec![ReportKind::Lost {
+            reason: "killed".into(),
+        }],
+    );
     world.pass(10).await;
-    world.report("one", vec![execute(1, "t"), chunk(1, 0, "anew"), streamed(1, 1, 4)]);
+    world.report(
+        "one",
+        vec![execute(1, "t"), chunk(1, 0, "anew"), streamed(1, 1, 4)],
+    );
     world.pass(10).await;
     let has = |stream| store.stream_chunk(no, StreamNo(stream), 0);
     assert!(has(FIRST).await.unwrap().is_some());
