@@ -2,81 +2,37 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers outside of #[test] functions
 
-use bytes::Bytes;
-use cairn_core::{CallId, CallRequest, Callback, ConfigInput, DurationInput, StepCall};
+mod world;
+
+use cairn_core::{CallId, CallRequest, DurationInput};
 use cairn_engine::{
-    Clock, Control, CreateInstance, CreatedInstance, EarlierSecrets, Engine, EngineError, Module, ModuleKind,
-    Parts, PutWorkflow, Settings, Status, StepKey, StepKind, Timestamp, Trigger, Upload, Value,
+    Control, CreateInstance, CreatedInstance, EngineError, Settings, Status, StepKind, Trigger, Value,
     WorkflowSettings,
 };
-use cairn_runtime::scripted::Scripted;
-use cairn_runtime::{Checked, Command, Known, Outcome, Report, ReportKind, RunId, StartRun};
+use cairn_runtime::{Command, Known, Outcome, Report, ReportKind, RunId, StartRun};
 use cairn_store::MemoryStore;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 use tokio::time::Instant;
+use world::{ACCOUNT, called, execute, returned, succeeded};
 
-const ACCOUNT: &str = "a";
+struct World(world::World);
 
-struct StepClock(Instant);
+impl Deref for World {
+    type Target = world::World;
 
-impl Clock for StepClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap())
+    fn deref(&self) -> &world::World {
+        &self.0
     }
-}
-
-struct World {
-    engine: Engine,
-    runtime: Arc<Scripted>,
 }
 
 impl World {
     async fn new(settings: Settings) -> Self {
-        let world = Self::on(MemoryStore::new(), settings, Instant::now()).await;
-        world.deploy("index.js").await;
-        world
+        Self(world::World::new(settings).await)
     }
 
     async fn on(store: MemoryStore, settings: Settings, begun: Instant) -> Self {
-        let (reporter, reports) = tokio::sync::mpsc::unbounded_channel();
-        let classes = ["Flow".to_owned()];
-        let checked = Checked {
-            workflow_classes: classes.clone().into(),
-            exports: classes.into(),
-            startup_millis: 1,
-        };
-        let runtime = Scripted::new(reporter, checked);
-        let parts = Parts {
-            store: Arc::new(store),
-            runtime: Arc::clone(&runtime) as _,
-            reports,
-            clock: Arc::new(StepClock(begun)),
-            settings,
-        };
-        Self {
-            engine: Engine::start(parts).await.unwrap(),
-            runtime,
-        }
-    }
-
-    async fn deploy(&self, main_module: &str) -> String {
-        let uploaded = self
-            .engine
-            .upload_script(ACCOUNT, "script", upload(main_module))
-            .await
-            .unwrap();
-        self.engine
-            .deploy_version(ACCOUNT, "script", &uploaded.version)
-            .await
-            .unwrap();
-        let put = PutWorkflow {
-            script: "script".into(),
-            class_name: "Flow".into(),
-            settings: WorkflowSettings::default(),
-        };
-        self.engine.put_workflow(ACCOUNT, "flow", put).await.unwrap();
-        uploaded.version
+        Self(world::World::on(store, settings, begun).await)
     }
 
     async fn create(&self, id: &str) -> CreatedInstance {
@@ -110,77 +66,6 @@ impl World {
             self.runtime
                 .report(kinds.into_iter().map(|kind| Report { run, kind }).collect())
         );
-    }
-
-    async fn status(&self, id: &str) -> Status {
-        self.engine
-            .instance_row(ACCOUNT, "flow", id)
-            .await
-            .unwrap()
-            .1
-            .status
-    }
-}
-
-fn upload(main_module: &str) -> Upload {
-    Upload {
-        main_module: main_module.into(),
-        modules: vec![Module {
-            name: main_module.into(),
-            kind: ModuleKind::EsModule,
-            content: Bytes::new(),
-        }],
-        bindings: Vec::new(),
-        workflow_exports: Vec::new(),
-        secrets: EarlierSecrets::Drop,
-        compatibility_date: "2026-11-01".into(),
-        compatibility_flags: Vec::new(),
-        annotations: None,
-    }
-}
-
-fn called(call: u32, name: &str, request: CallRequest) -> ReportKind {
-    let kind = match &request {
-        CallRequest::Do { .. } => StepKind::Do,
-        CallRequest::Sleep { .. } | CallRequest::SleepUntil { .. } => StepKind::Sleep,
-        CallRequest::WaitForEvent { .. } => StepKind::WaitForEvent,
-    };
-    let key = StepKey {
-        kind,
-        name: name.into(),
-        count: 1,
-    };
-    ReportKind::Called(StepCall {
-        call: CallId(call),
-        parent: None,
-        key,
-        request,
-    })
-}
-
-fn execute(call: u32, name: &str) -> ReportKind {
-    called(
-        call,
-        name,
-        CallRequest::Do {
-            config: Ok(ConfigInput::default()),
-            callback: Callback::Executing,
-            rollback: None,
-        },
-    )
-}
-
-fn succeeded(call: u32, json: &str) -> ReportKind {
-    ReportKind::AttemptSucceeded {
-        call: CallId(call),
-        attempt: 1,
-        output: Value::from_json(json).unwrap(),
-    }
-}
-
-fn returned(json: &str) -> ReportKind {
-    ReportKind::Returned {
-        output: Value::from_json(json).unwrap(),
     }
 }
 
@@ -268,7 +153,7 @@ async fn a_sleeper_leaves_memory_and_comes_back_in_time() {
     let nap = || {
         called(
             1,
-            "nap",
+            (StepKind::Sleep, "nap"),
             CallRequest::Sleep {
                 duration: DurationInput::Text("1 hour".into()),
             },
@@ -294,7 +179,10 @@ async fn an_event_wakes_a_resting_instance() {
         event_type: "go".into(),
         timeout: None,
     };
-    world.report(first.run, vec![called(1, "approval", wait)]);
+    world.report(
+        first.run,
+        vec![called(1, (StepKind::WaitForEvent, "approval"), wait)],
+    );
     world.pass(2_000).await;
     let payload = Value::from_json("{\"yes\":1}").unwrap();
     world
@@ -314,7 +202,7 @@ async fn a_restart_takes_the_latest_version() {
     let world = World::new(Settings::default()).await;
     world.create("one").await;
     let first = world.started().await;
-    let second_version = world.deploy("second.js").await;
+    let second_version = world.upload("second.js").await;
     world.create("two").await;
     assert_eq!(world.started().await.worker.to_string(), second_version);
     world.report(first.run, vec![execute(1, "a"), succeeded(1, "1")]);
@@ -415,7 +303,7 @@ async fn a_second_instance_of_an_id_is_refused_and_the_rest_of_the_batch_created
 async fn a_new_server_takes_up_what_the_last_one_gave_back() {
     let (store, begun) = (MemoryStore::new(), Instant::now());
     let world = World::on(store.clone(), Settings::default(), begun).await;
-    world.deploy("index.js").await;
+    world.deploy("flow", WorkflowSettings::default()).await;
     world.create("one").await;
     let start = world.started().await;
     world.report(start.run, vec![execute(1, "a"), succeeded(1, "1")]);

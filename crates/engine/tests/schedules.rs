@@ -2,19 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers outside of #[test] functions
 
-use bytes::Bytes;
+mod world;
+
 use cairn_engine::{
-    Clock, CreateInstance, EarlierSecrets, Engine, EngineError, Firing, InstanceFilter, Module, ModuleKind,
-    Parts, PutWorkflow, Settings, Timestamp, Trigger, Upload, Value, WorkflowSettings,
+    CreateInstance, EngineError, Firing, InstanceFilter, PutWorkflow, Settings, Timestamp, Trigger, Value,
+    WorkflowSettings,
 };
-use cairn_runtime::scripted::Scripted;
-use cairn_runtime::{Checked, Command, StartRun};
+use cairn_runtime::{Command, StartRun};
 use cairn_store::MemoryStore;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 use tokio::time::Instant;
+use world::ACCOUNT;
 
-const ACCOUNT: &str = "a";
 /// The tests begin on 2023-11-14 at 22:13:20.
 const BEGIN: i64 = 1_700_000_000_000;
 const AT_22_15: i64 = BEGIN + 100_000;
@@ -22,71 +22,27 @@ const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 
-struct StepClock(Instant);
+struct World(world::World);
 
-impl Clock for StepClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(BEGIN + i64::try_from(self.0.elapsed().as_millis()).unwrap())
+impl Deref for World {
+    type Target = world::World;
+
+    fn deref(&self) -> &world::World {
+        &self.0
     }
-}
-
-struct World {
-    engine: Engine,
-    runtime: Arc<Scripted>,
 }
 
 impl World {
     /// A server with a script, and workflow `flow` that has these schedules.
     async fn new(schedules: &[&str]) -> Self {
         let world = Self::on(MemoryStore::new(), Settings::default(), Instant::now()).await;
-        world.deploy().await;
+        world.upload("index.js").await;
         world.put("flow", schedules).await.unwrap();
         world
     }
 
     async fn on(store: MemoryStore, settings: Settings, begun: Instant) -> Self {
-        let (reporter, reports) = tokio::sync::mpsc::unbounded_channel();
-        let classes = ["Flow".to_owned()];
-        let checked = Checked {
-            workflow_classes: classes.clone().into(),
-            exports: classes.into(),
-            startup_millis: 1,
-        };
-        let runtime = Scripted::new(reporter, checked);
-        let parts = Parts {
-            store: Arc::new(store),
-            runtime: Arc::clone(&runtime) as _,
-            reports,
-            clock: Arc::new(StepClock(begun)),
-            settings,
-        };
-        Self {
-            engine: Engine::start(parts).await.unwrap(),
-            runtime,
-        }
-    }
-
-    async fn deploy(&self) {
-        let upload = Upload {
-            main_module: "index.js".into(),
-            modules: vec![Module {
-                name: "index.js".into(),
-                kind: ModuleKind::EsModule,
-                content: Bytes::new(),
-            }],
-            bindings: Vec::new(),
-            workflow_exports: Vec::new(),
-            secrets: EarlierSecrets::Drop,
-            compatibility_date: "2026-11-01".into(),
-            compatibility_flags: Vec::new(),
-            annotations: None,
-        };
-        let engine = &self.engine;
-        let uploaded = engine.upload_script(ACCOUNT, "script", upload).await.unwrap();
-        engine
-            .deploy_version(ACCOUNT, "script", &uploaded.version)
-            .await
-            .unwrap();
+        Self(world::World::on(store, settings, begun).await)
     }
 
     async fn put(&self, name: &str, schedules: &[&str]) -> Result<(), EngineError> {
@@ -173,7 +129,7 @@ async fn several_schedules_fire_apart() {
 async fn firings_missed_while_the_server_was_down_are_made_up_for_once() {
     let (store, begun) = (MemoryStore::new(), Instant::now());
     let world = World::on(store.clone(), Settings::default(), begun).await;
-    world.deploy().await;
+    world.upload("index.js").await;
     world.put("flow", &["*/5 * * * *"]).await.unwrap();
     assert_eq!(world.ids(2 * MINUTE).await.len(), 1);
     world.engine.shutdown().await;
@@ -224,7 +180,7 @@ async fn nothing_that_was_before_the_put_is_fired() {
 async fn a_put_that_changes_nothing_fires_nothing_twice_and_leaves_nothing_out() {
     let (store, begun) = (MemoryStore::new(), Instant::now());
     let world = World::on(store.clone(), Settings::default(), begun).await;
-    world.deploy().await;
+    world.upload("index.js").await;
     world.put("flow", &["15 22 * * *"]).await.unwrap();
     assert_eq!(world.ids(2 * MINUTE).await.len(), 1);
     world.put("flow", &["15 22 * * *"]).await.unwrap();
@@ -253,7 +209,7 @@ async fn without_a_script_firings_are_left_out() {
     let world = World::on(MemoryStore::new(), Settings::default(), Instant::now()).await;
     world.put("flow", &["*/5 * * * *"]).await.unwrap();
     assert!(world.starts(HOUR).await.is_empty());
-    world.deploy().await;
+    world.upload("index.js").await;
     assert!(world.starts(10).await.is_empty(), "not even late");
     assert_eq!(world.ids(5 * MINUTE).await.len(), 1);
     assert_eq!(world.all_ids("flow").await.len(), 1);
@@ -264,7 +220,7 @@ async fn two_nodes_make_one_instance() {
     let (store, begun) = (MemoryStore::new(), Instant::now());
     let one = World::on(store.clone(), Settings::default(), begun).await;
     let two = World::on(store, Settings::default(), begun).await;
-    one.deploy().await;
+    one.upload("index.js").await;
     one.put("flow", &["*/5 * * * *"]).await.unwrap();
     let firsts = one.ids(10 * MINUTE).await;
     let seconds = two.ids(0).await;

@@ -2,90 +2,41 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers outside of #[test] functions
 
-use bytes::Bytes;
-use cairn_core::{CallId, CallRequest, Callback, ConfigInput, DurationInput, StepCall};
+mod world;
+
+use cairn_core::{CallRequest, DurationInput};
 use cairn_engine::{
-    Clock, Control, CreateInstance, EarlierSecrets, Engine, EngineError, EventType, Follow, Module,
-    ModuleKind, Parts, PutWorkflow, RestartFrom, Settings, StepKey, StepKind, Subscription, Timestamp,
-    Trigger, Undo, Upload, Value, WorkflowSettings,
+    Control, CreateInstance, EngineError, EventType, Follow, RestartFrom, Settings, StepKey, StepKind,
+    Subscription, Trigger, Undo, Value, WorkflowSettings,
 };
-use cairn_runtime::scripted::Scripted;
-use cairn_runtime::{Checked, Command, Report, ReportKind, RunId};
+use cairn_runtime::{Command, Report, ReportKind, RunId};
 use cairn_store::MemoryStore;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 use tokio::time::Instant;
+use world::{ACCOUNT, called, execute, succeeded};
 
-const ACCOUNT: &str = "a";
 /// Simulated time in which news must arrive: less than the time after which a follower looks without having been called.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
-struct StepClock(Instant);
+struct World(world::World);
 
-impl Clock for StepClock {
-    fn now(&self) -> Timestamp {
-        Timestamp(1_700_000_000_000 + i64::try_from(self.0.elapsed().as_millis()).unwrap())
+impl Deref for World {
+    type Target = world::World;
+
+    fn deref(&self) -> &world::World {
+        &self.0
     }
-}
-
-struct World {
-    engine: Engine,
-    runtime: Arc<Scripted>,
 }
 
 impl World {
     async fn new() -> Self {
-        let world = Self::on(&MemoryStore::new(), Instant::now()).await;
-        world.deploy().await;
-        world
+        Self(world::World::new(Settings::default()).await)
     }
 
     /// One of the nodes that share a store.
     async fn on(store: &MemoryStore, begun: Instant) -> Self {
-        let (reporter, reports) = tokio::sync::mpsc::unbounded_channel();
-        let classes = ["Flow".to_owned()];
-        let checked = Checked {
-            workflow_classes: classes.clone().into(),
-            exports: classes.into(),
-            startup_millis: 1,
-        };
-        let runtime = Scripted::new(reporter, checked);
-        let parts = Parts {
-            store: Arc::new(store.clone()),
-            runtime: Arc::clone(&runtime) as _,
-            reports,
-            clock: Arc::new(StepClock(begun)),
-            settings: Settings::default(),
-        };
-        let engine = Engine::start(parts).await.unwrap();
-        Self { engine, runtime }
-    }
-
-    async fn deploy(&self) {
-        let upload = Upload {
-            main_module: "index.js".into(),
-            modules: vec![Module {
-                name: "index.js".into(),
-                kind: ModuleKind::EsModule,
-                content: Bytes::new(),
-            }],
-            bindings: Vec::new(),
-            workflow_exports: Vec::new(),
-            secrets: EarlierSecrets::Drop,
-            compatibility_date: "2026-11-01".into(),
-            compatibility_flags: Vec::new(),
-            annotations: None,
-        };
-        let engine = &self.engine;
-        let uploaded = engine.upload_script(ACCOUNT, "script", upload).await.unwrap();
-        let deployed = engine.deploy_version(ACCOUNT, "script", &uploaded.version);
-        deployed.await.unwrap();
-        let put = PutWorkflow {
-            script: "script".into(),
-            class_name: "Flow".into(),
-            settings: WorkflowSettings::default(),
-        };
-        engine.put_workflow(ACCOUNT, "flow", put).await.unwrap();
+        Self(world::World::on(store.clone(), Settings::default(), begun).await)
     }
 
     /// Creates instance `one` and waits for its run.
@@ -141,36 +92,6 @@ impl World {
     }
 }
 
-fn step(call: u32, name: &str) -> ReportKind {
-    let request = CallRequest::Do {
-        config: Ok(ConfigInput::default()),
-        callback: Callback::Executing,
-        rollback: None,
-    };
-    called(call, (StepKind::Do, name), request)
-}
-
-fn called(call: u32, (kind, name): (StepKind, &str), request: CallRequest) -> ReportKind {
-    ReportKind::Called(StepCall {
-        call: CallId(call),
-        parent: None,
-        key: StepKey {
-            kind,
-            name: name.into(),
-            count: 1,
-        },
-        request,
-    })
-}
-
-fn succeeded(call: u32, json: &str) -> ReportKind {
-    ReportKind::AttemptSucceeded {
-        call: CallId(call),
-        attempt: 1,
-        output: Value::from_json(json).unwrap(),
-    }
-}
-
 fn returned(output: Value) -> ReportKind {
     ReportKind::Returned { output }
 }
@@ -202,7 +123,7 @@ async fn told(subscription: &mut Subscription) -> Vec<String> {
 async fn first_what_was_then_what_comes() {
     let world = World::new().await;
     let run = world.start().await;
-    world.report(run, [step(1, "a"), succeeded(1, "[1]")]);
+    world.report(run, [execute(1, "a"), succeeded(1, "[1]")]);
     tokio::time::sleep(Duration::from_millis(10)).await;
     let mut subscription = world.from(0).await;
     assert_eq!(
@@ -217,7 +138,7 @@ async fn first_what_was_then_what_comes() {
             "7 step_completed [1] \"a-1\"",
         ]
     );
-    world.report(run, [step(2, "b")]);
+    world.report(run, [execute(2, "b")]);
     assert_eq!(
         told(&mut subscription).await,
         ["8 step_started \"b-1\"", "9 attempt_started \"b-1\""]
@@ -248,7 +169,7 @@ async fn two_followers_do_not_disturb_each_other() {
     let run = world.start().await;
     let (mut quick, mut slow) = (world.from(0).await, world.from(2).await);
     told(&mut quick).await;
-    world.report(run, [step(1, "a")]);
+    world.report(run, [execute(1, "a")]);
     assert_eq!(told(&mut quick).await.len(), 2);
     world.report(run, [succeeded(1, "1")]);
     drop(quick);
@@ -277,7 +198,7 @@ async fn a_filter_does_not_hide_the_end() {
     };
     let steps = [EventType::StepStarted, EventType::StepCompleted];
     let mut subscription = world.follow(follow(0, &steps)).await;
-    world.report(run, [step(1, "a"), succeeded(1, "1")]);
+    world.report(run, [execute(1, "a"), succeeded(1, "1")]);
     assert_eq!(
         told(&mut subscription).await,
         ["4 step_started \"a-1\"", "7 step_completed 1 \"a-1\""]
@@ -295,7 +216,7 @@ async fn a_restart_is_followed_and_numbers_count_on() {
     let world = World::new().await;
     let run = world.start().await;
     let mut subscription = world.from(3).await;
-    world.report(run, [step(1, "a")]);
+    world.report(run, [execute(1, "a")]);
     assert_eq!(told(&mut subscription).await.len(), 2);
     world.control(Control::Restart(RestartFrom::Beginning)).await;
     let run = world.run().await;
@@ -337,7 +258,7 @@ async fn a_long_history_comes_by_pages() {
     let large = format!("\"{}\"", "x".repeat(8_000));
     let steps = |count: u32| {
         let large = large.clone();
-        (1..=count).flat_map(move |call| [step(call, &format!("s{call}")), succeeded(call, &large)])
+        (1..=count).flat_map(move |call| [execute(call, &format!("s{call}")), succeeded(call, &large)])
     };
     world.report(run, steps(400));
     tokio::time::sleep(Duration::from_millis(10)).await;
@@ -380,7 +301,7 @@ async fn a_long_history_comes_by_pages() {
 async fn an_instance_of_another_node_is_followed() {
     let (store, begun) = (MemoryStore::new(), Instant::now());
     let (here, there) = (World::on(&store, begun).await, World::on(&store, begun).await);
-    there.deploy().await;
+    there.deploy("flow", WorkflowSettings::default()).await;
     let run = there.start().await;
     let mut subscription = here.from(3).await;
     assert!(told(&mut subscription).await.is_empty());

@@ -194,7 +194,7 @@ pub(crate) fn upload(main_module: &str) -> Upload {
     }
 }
 
-fn called(call: u32, (kind, name): (StepKind, &str), request: CallRequest) -> ReportKind {
+pub(crate) fn called(call: u32, (kind, name): (StepKind, &str), request: CallRequest) -> ReportKind {
     let key = StepKey {
         kind,
         name: name.into(),
@@ -242,6 +242,14 @@ pub(crate) fn wait_for(call: u32, name: &str, timeout_millis: f64) -> ReportKind
 
 pub(crate) fn returned(json: &str) -> ReportKind {
     ReportKind::Returned {
+        output: Value::from_json(json).unwrap(),
+    }
+}
+
+pub(crate) fn succeeded(call: u32, json: &str) -> ReportKind {
+    ReportKind::AttemptSucceeded {
+        call: CallId(call),
+        attempt: 1,
         output: Value::from_json(json).unwrap(),
     }
 }
