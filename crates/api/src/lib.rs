@@ -3,6 +3,7 @@
 //! Every type, those of `testing` aside, derives both `Serialize` and `Deserialize`, so that the server writes and clients read the same definitions. Nothing
 //! here knows HTTP beyond status numbers, and nothing here does I/O.
 
+mod access;
 mod envelope;
 mod error;
 mod instance;
@@ -12,6 +13,10 @@ mod testing;
 mod time;
 mod workflow;
 
+pub use access::{
+    ALL_ACCOUNTS, AuditActor, AuditEntry, TokenCreate, TokenInfo, TokenRevoked, TokenScope, TokenStatus,
+    TokenVerified,
+};
 pub use envelope::{Envelope, ErrorMessage, Note, ResultInfo};
 pub use error::{ApiError, Failure};
 pub use instance::{
