@@ -1,0 +1,11 @@
+//! The clients people have, unmodified: wrangler and Cloudflare's SDKs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this is a test; the lints know only functions marked as one"
+)]
+
+mod harness;
+mod wrangler;
