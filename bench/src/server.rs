@@ -46,6 +46,8 @@ impl Server {
             "authorization",
             format!("Bearer {TOKEN}").parse().context("the token")?,
         );
+        // Where cairn is built along, reqwest has TLS but no cryptography of its own. Fails when it was done before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().default_headers(headers).build()?;
         let server = Self {
             program: program.into(),

@@ -61,6 +61,7 @@ impl Said {
 impl Cairn {
     /// The binary at a path.
     pub fn new(path: &str) -> Self {
+        crate::tls_provider();
         Self { path: path.into() }
     }
 

@@ -23,6 +23,12 @@ pub use rest::{Answer, Raw, Rest};
 pub use tools::{Wrangler, esbuild, workerd};
 pub use wait::{until, within};
 
+/// Lets HTTP clients of this process be made: reqwest is built without cryptography of its own, because the command brings ring.
+pub fn tls_provider() {
+    // A second call finds it done.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The `cairn` binary of this build. Only tests that are targets of cairn-cli can name it.
 #[macro_export]
 macro_rules! cairn {

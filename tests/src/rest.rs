@@ -48,6 +48,7 @@ impl Answer {
 impl Rest {
     /// Talks to the server at `address` with a token, in the account `local`.
     pub fn new(address: SocketAddr, token: &str) -> Self {
+        crate::tls_provider();
         Self {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             address,

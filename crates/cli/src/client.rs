@@ -59,6 +59,8 @@ impl Api {
     /// # Errors
     /// When no HTTP client can be made.
     pub(crate) fn new(address: SocketAddr) -> Result<Self, Failure> {
+        // Fails when it was done before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         // The server is on this machine: a proxy from the environment would only be in the way.
         let http = reqwest::Client::builder().no_proxy().build().map_err(|error| {
             Failure::new(
