@@ -273,6 +273,8 @@ function checkEntry(entry) {
   }
 }
 
+export { Tail } from './tail.js';
+
 // workerd wants a class to keep instances in where a Worker has workflows in `ctx.exports`. It is never used.
 export class Engine extends DurableObject {}
 

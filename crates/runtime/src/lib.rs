@@ -9,6 +9,7 @@ mod command;
 mod frame;
 mod report;
 pub mod scripted;
+mod trace;
 pub mod value;
 mod worker;
 pub mod workerd;
@@ -20,6 +21,7 @@ pub use binding::{
 pub use command::{Command, Firing, FirstAttempts, Known, KnownStep, Outcome, RunRollback, StartRun};
 pub use frame::CHUNK_BYTES;
 pub use report::{Report, ReportKind, Reports};
+pub use trace::{RunTrace, Trace, TraceSink, TracedLine, TracedWorker};
 pub use value::{CorruptValue, PREVIEW_BYTES, StoredStream, Value};
 pub use worker::{
     Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec, WorkflowExport,

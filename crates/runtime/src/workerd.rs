@@ -13,6 +13,7 @@ mod process;
 mod run_dir;
 mod shim;
 mod supervisor;
+mod tracer;
 
 pub use crate::frame::LARGEST_VALUE;
 pub use config::Egress;

@@ -5,6 +5,7 @@
 
 use super::binding_events;
 use super::supervisor::Shared;
+use super::tracer::Tracer;
 use crate::{
     Binding, BindingCall, BindingError, BindingMethod, BindingReply, CreateOptions, EventSource, PieceSource,
     StreamCall, SubscribeCall, Value, WorkerError, WorkerSpec,
@@ -44,6 +45,7 @@ impl Drop for BindingServer {
 
 struct Service {
     shared: Arc<Shared>,
+    tracer: Tracer,
     account: String,
     workflows: BTreeSet<String>,
 }
@@ -53,7 +55,11 @@ impl BindingServer {
     ///
     /// # Errors
     /// [`WorkerError::Process`] where the socket cannot be made.
-    pub(super) fn start(path: &Path, shared: Arc<Shared>, spec: &WorkerSpec) -> Result<Self, WorkerError> {
+    pub(super) fn start(
+        path: &Path,
+        (shared, tracer): (Arc<Shared>, Tracer),
+        spec: &WorkerSpec,
+    ) -> Result<Self, WorkerError> {
         let listener = UnixListener::bind(path).map_err(|error| {
             WorkerError::Process(format!(
                 "the socket {} could not be made: {error}",
@@ -67,6 +73,7 @@ impl BindingServer {
         let exported = spec.exports.iter().map(|export| export.workflow_name.clone());
         let service = Arc::new(Service {
             shared,
+            tracer,
             account: spec.account.clone(),
             workflows: bound.chain(exported).collect(),
         });
@@ -104,8 +111,14 @@ async fn answer(
     request: Request<Incoming>,
     service: Arc<Service>,
 ) -> Result<Response<UnsyncBoxBody<Bytes, BindingError>>, Infallible> {
-    let (text, status) = match service.call(request).await {
+    let called = if request.uri().path() == "/trace" {
+        service.trace(request).await
+    } else {
+        service.call(request).await
+    };
+    let (text, status) = match called {
         Ok(Answered::Reply(reply)) => (reply_text(&reply), StatusCode::OK),
+        Ok(Answered::Followed(followed)) => (json!({ "followed": followed }).to_string(), StatusCode::OK),
         Ok(Answered::Events(source)) => return Ok(Response::new(binding_events::body(source))),
         Ok(Answered::Pieces(source)) => return Ok(Response::new(binding_events::pieces(source))),
         Err(error) => (
@@ -122,6 +135,8 @@ async fn answer(
 /// What a call is answered with.
 enum Answered {
     Reply(BindingReply),
+    /// Whether anybody follows the Worker.
+    Followed(bool),
     Events(Box<dyn EventSource>),
     Pieces(Box<dyn PieceSource>),
 }
@@ -132,15 +147,27 @@ fn refuse(message: impl Into<String>) -> BindingError {
     }
 }
 
+/// All bytes of a request.
+async fn whole_body(request: Request<Incoming>) -> Result<Bytes, BindingError> {
+    let body = Limited::new(request.into_body(), LARGEST_REQUEST).collect().await;
+    let body = body.map_err(|error| refuse(format!("(body) the call could not be read: {error}")))?;
+    Ok(body.to_bytes())
+}
+
 impl Service {
+    /// What handlers of the Worker have done, told by `js/tail.js`.
+    async fn trace(&self, request: Request<Incoming>) -> Result<Answered, BindingError> {
+        let body = whole_body(request).await?;
+        let items: Vec<serde_json::Value> = serde_json::from_slice(&body)
+            .map_err(|error| refuse(format!("(body) the trace is malformed: {error}")))?;
+        Ok(Answered::Followed(self.tracer.handlers(items)))
+    }
+
     async fn call(&self, request: Request<Incoming>) -> Result<Answered, BindingError> {
         if request.method() != Method::POST {
             return Err(refuse("(body) a call is a POST"));
         }
-        let body = Limited::new(request.into_body(), LARGEST_REQUEST).collect().await;
-        let body = body
-            .map_err(|error| refuse(format!("(body) the call could not be read: {error}")))?
-            .to_bytes();
+        let body = whole_body(request).await?;
         let asked: Asked<'_> = serde_json::from_slice(&body)
             .map_err(|error| refuse(format!("(body) the call is malformed: {error}")))?;
         if !self.workflows.contains(&asked.workflow) {

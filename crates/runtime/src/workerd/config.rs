@@ -157,7 +157,7 @@ impl Writer<'_> {
         }
         let flags: Vec<String> = flags.into_iter().map(string).collect();
         Ok(format!(
-            "modules = [\n{modules}    ], compatibilityDate = {}, compatibilityFlags = [{}], bindings = [\n{bindings}    ]{}",
+            "modules = [\n{modules}    ], compatibilityDate = {}, compatibilityFlags = [{}], bindings = [\n{bindings}    ], tails = [(name = \"sys\", entrypoint = \"Tail\")]{}",
             string(&spec.compatibility_date),
             flags.join(", "),
             exports(&spec.exports)

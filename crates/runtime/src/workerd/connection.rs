@@ -1,7 +1,8 @@
 //! The WebSocket to one process: frames out in batches, frames in checked against the runs that were started on it.
 
 use super::supervisor::Routes;
-use crate::frame::{FrameWriter, Level, Log, Message as In, ProtocolError, decode, ping};
+use super::tracer::Tracer;
+use crate::frame::{FrameWriter, Message as In, ProtocolError, decode, ping};
 use crate::{Checked, Command, Report, ReportKind, Reports, RunId};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -68,9 +69,10 @@ struct LiveRun {
 
 /// What a run is called in the log.
 #[derive(Debug)]
-struct RunName {
-    workflow: String,
-    instance: String,
+pub(super) struct RunName {
+    pub(super) class_name: String,
+    pub(super) workflow: String,
+    pub(super) instance: String,
 }
 
 impl Runs {
@@ -94,6 +96,7 @@ impl Runs {
             match command {
                 Command::Start(start) => {
                     let name = RunName {
+                        class_name: start.class_name.clone(),
                         workflow: start.workflow_name.clone(),
                         instance: start.instance_id.clone(),
                     };
@@ -171,7 +174,7 @@ impl Drop for Connection {
 pub(super) struct Context {
     pub(super) reports: Reports,
     pub(super) routes: Arc<Routes>,
-    pub(super) script: Arc<str>,
+    pub(super) tracer: Tracer,
 }
 
 /// Connects and waits for the hello.
@@ -235,7 +238,7 @@ async fn read(
     loop {
         match stream.next().await {
             Some(Ok(Message::Text(text))) => {
-                let (reports, result) = check(&text, &runs, &context.script);
+                let (reports, result) = check(&text, &runs, &context.tracer);
                 context.routes.forget(
                     reports
                         .iter()
@@ -275,10 +278,11 @@ fn is_last(report: &Report) -> bool {
 }
 
 /// Reads a frame: its messages that may be believed, and whether it is sound.
-fn check(frame: &str, runs: &Runs, script: &str) -> (Vec<Report>, Result<(), ProtocolError>) {
+fn check(frame: &str, runs: &Runs, tracer: &Tracer) -> (Vec<Report>, Result<(), ProtocolError>) {
     let mut table = runs.0.lock();
     table.heard_at = Instant::now();
     let mut reports = Vec::new();
+    let mut turn = tracer.turn();
     let result = decode(frame, |message| match message {
         In::Report { run, kind } => {
             let report = Report { run, kind };
@@ -286,6 +290,9 @@ fn check(frame: &str, runs: &Runs, script: &str) -> (Vec<Report>, Result<(), Pro
             table.count(&report)?;
             if !is_known {
                 return Ok(());
+            }
+            if let ReportKind::Raised(raised) = &report.kind {
+                turn.raised(run, table.name(run), &raised.error);
             }
             if is_last(&report) {
                 table.remove(run);
@@ -295,7 +302,7 @@ fn check(frame: &str, runs: &Runs, script: &str) -> (Vec<Report>, Result<(), Pro
         }
         In::Log(log) => {
             if table.knows(log.run)? {
-                write_log(script, table.live.get(&log.run).map(|run| &run.name), &log);
+                turn.log(table.name(log.run), log);
             }
             Ok(())
         }
@@ -309,6 +316,10 @@ fn check(frame: &str, runs: &Runs, script: &str) -> (Vec<Report>, Result<(), Pro
 }
 
 impl RunTable {
+    fn name(&self, run: RunId) -> Option<&RunName> {
+        self.live.get(&run).map(|run| &run.name)
+    }
+
     /// Ends a run; whether there was one. What it had under way of streams is void.
     fn remove(&mut self, run: RunId) -> bool {
         let Some(run) = self.live.remove(&run) else {
@@ -377,22 +388,6 @@ impl RunTable {
             return Ok(false);
         }
         Err(ProtocolError(format!("run {} is not on this connection", run.0)))
-    }
-}
-
-fn write_log(script: &str, name: Option<&RunName>, log: &Log) {
-    let (workflow, instance) = name.map_or(("", ""), |name| (name.workflow.as_str(), name.instance.as_str()));
-    let (step, text) = (log.step.as_str(), log.text.as_str());
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(target: "cairn::user", script, workflow, instance, step, "{text}")
-        };
-    }
-    match log.level {
-        Level::Debug => line!(debug),
-        Level::Info => line!(info),
-        Level::Warn => line!(warn),
-        Level::Error => line!(error),
     }
 }
 
@@ -482,8 +477,18 @@ mod tests {
         }))
     }
 
+    /// A Worker that nobody follows.
+    fn nobody() -> Tracer {
+        let worker = crate::TracedWorker {
+            account: "a".into(),
+            script: "s".into(),
+            version: "v".into(),
+        };
+        Tracer::new(worker, Arc::default())
+    }
+
     fn feed(runs: &Runs, frame: &str) -> (usize, bool) {
-        let (reports, result) = check(frame, runs, "script");
+        let (reports, result) = check(frame, runs, &nobody());
         (reports.len(), result.is_ok())
     }
 

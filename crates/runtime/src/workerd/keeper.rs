@@ -5,7 +5,10 @@ use super::config;
 use super::connection::{self, Connection, Context, Out};
 use super::process::{Home, Process};
 use super::supervisor::{Shared, started};
-use crate::{Checked, Command, Report, ReportKind, RunId, WorkerError, WorkerId, WorkerSpec};
+use super::tracer::Tracer;
+use crate::{
+    Checked, Command, Report, ReportKind, RunId, TracedWorker, WorkerError, WorkerId, WorkerSpec,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,14 +156,24 @@ impl Keeper {
         };
         let config = &self.shared.config;
         let home = self.prepare(&spec).await?;
-        let bindings = BindingServer::start(&home.binding_socket(), Arc::clone(&self.shared), &spec)?;
+        let traced = TracedWorker {
+            account: spec.account.clone(),
+            script: spec.script.clone(),
+            version: self.worker.0.to_string(),
+        };
+        let tracer = Tracer::new(traced, Arc::clone(&self.shared.traces));
+        let bindings = BindingServer::start(
+            &home.binding_socket(),
+            (Arc::clone(&self.shared), tracer.clone()),
+            &spec,
+        )?;
         let script: Arc<str> = spec.script.as_str().into();
         let mut process = Process::start(&self.shared.spawner, &config.binary, home, &script).await?;
         let (reports, routes) = (self.shared.reports.clone(), Arc::clone(&self.shared.routes));
         let context = Context {
             reports,
             routes,
-            script,
+            tracer,
         };
         let path = process.home.host_socket();
         let connected = tokio::select! {

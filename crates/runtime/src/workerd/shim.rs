@@ -37,8 +37,9 @@ pub(super) fn main_module(user_module: &str) -> String {
 }
 
 /// The Worker behind workflow bindings: its modules, the main one first.
-pub(super) const SYS_MODULES: [(&str, &str); 4] = [
+pub(super) const SYS_MODULES: [(&str, &str); 5] = [
     ("sys.js", include_str!("../../js/sys.js")),
+    ("tail.js", include_str!("../../js/tail.js")),
     ("subscription.js", include_str!("../../js/subscription.js")),
     ("value.js", include_str!("../../js/value.js")),
     ("primordials.js", include_str!("../../js/primordials.js")),

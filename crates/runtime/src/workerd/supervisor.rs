@@ -4,8 +4,10 @@ use super::config::Egress;
 use super::keeper::{Ask, Keeper, PublicSocket};
 use super::process::Spawner;
 use super::run_dir;
+use super::tracer::Sink;
 use crate::{
-    BindingHost, Checked, Command, Reports, RunId, Runtime, WorkerError, WorkerId, WorkerSource, WorkerSpec,
+    BindingHost, Checked, Command, Reports, RunId, Runtime, TraceSink, WorkerError, WorkerId, WorkerSource,
+    WorkerSpec,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -68,6 +70,7 @@ pub(super) struct Shared {
     pub(super) config: WorkerdConfig,
     pub(super) source: Arc<dyn WorkerSource>,
     pub(super) bindings: OnceLock<Arc<dyn BindingHost>>,
+    pub(super) traces: Sink,
     pub(super) reports: Reports,
     pub(super) routes: Arc<Routes>,
     pub(super) spawner: Spawner,
@@ -118,6 +121,7 @@ impl Workerd {
             config,
             source,
             bindings: OnceLock::new(),
+            traces: Sink::default(),
             reports,
             routes: Arc::default(),
             spawner,
@@ -133,6 +137,12 @@ impl Workerd {
     pub fn set_bindings(&self, bindings: Arc<dyn BindingHost>) {
         // A second host would be a mistake of composition; the first goes on serving.
         let _ = self.shared.bindings.set(bindings);
+    }
+
+    /// Says who takes what Workers do. Only the first call counts.
+    pub fn set_traces(&self, traces: Arc<dyn TraceSink>) {
+        // As with bindings.
+        let _ = self.shared.traces.set(traces);
     }
 
     /// The socket on which the version's default export answers HTTP. The process stays while the socket is held.
