@@ -19,7 +19,7 @@ struct Rule {
 
 const SQL: &[&str] = &["rusqlite", "tokio-postgres", "deadpool-postgres", "sqlx"];
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     Rule {
         folder: "crates/core",
         may: &[],
@@ -69,8 +69,14 @@ const RULES: [Rule; 11] = [
         words: &[],
     },
     Rule {
+        folder: "crates/graph",
+        may: &[],
+        never: &["axum", "tokio"],
+        words: &["std::fs", "std::net", "std::time"],
+    },
+    Rule {
         folder: "crates/server",
-        may: &["api", "engine", "store", "runtime"],
+        may: &["api", "engine", "graph", "store", "runtime"],
         never: SQL,
         words: &["SELECT ", "INSERT INTO"],
     },

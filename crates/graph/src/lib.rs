@@ -1,0 +1,1 @@
+//! The diagram of a workflow, read from the code of its bundle.
