@@ -3,15 +3,20 @@
 //! [`Store`] is written so that a single file and a database shared by several nodes both fit behind it: leases with fencing,
 //! a durable inbox, claims. [`memory`] and [`sqlite`] implement it and pass [`conformance`].
 
+mod access;
 mod catalog;
 pub mod conformance;
 mod error;
 mod instance;
 pub mod memory;
 mod page;
+mod scripts;
 pub mod sqlite;
 mod stream;
 
+pub use access::{
+    AccessStore, AuditEnd, AuditFilter, AuditNo, AuditRow, NewAudit, TOKEN_HASH_BYTES, TokenRow,
+};
 pub use catalog::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
     SweptVersions, WorkflowRow, WorkflowVersionRow,
@@ -23,6 +28,7 @@ pub use instance::{
 };
 pub use memory::MemoryStore;
 pub use page::{InstanceFilter, InstancePage, SortOrder, WorkflowPage};
+pub use scripts::{DeploymentRow, NewDeployment, ScriptStore};
 pub use stream::{StreamNo, StreamWrite};
 
 use async_trait::async_trait;
@@ -36,7 +42,7 @@ use cairn_core::{Seq, Timestamp};
 /// - entries and messages are opaque bytes: the store never reads inside them;
 /// - what was accepted ([`Store::create`], [`Store::send`]) is found by some [`Store::claim`] later, whatever crashes.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: ScriptStore + Send + Sync + 'static {
     // Instances: the hot path.
 
     /// Creates instances, each with its first journal entry. One result per element, in order: an id that exists (or
@@ -144,15 +150,6 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps a new version of a script; creates the script if needed. Not deployed yet.
     async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError>;
 
-    /// Makes a version the one that new instances and requests use; `false` when the script has no such version.
-    async fn deploy(
-        &self,
-        account: &str,
-        script: &str,
-        version: &str,
-        at: Timestamp,
-    ) -> Result<bool, StoreError>;
-
     /// A script with its deployed version.
     async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError>;
 
@@ -171,7 +168,7 @@ pub trait Store: Send + Sync + 'static {
     async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError>;
 
     /// Removes versions that nothing needs, up to `limit` of scripts and as many of workflows: those that no instance which has not ended is
-    /// pinned to, that are not deployed (the newest, of a workflow), and that have `keep` newer ones beside them.
+    /// pinned to, that are not deployed (the newest, of a workflow), and that have `keep` newer ones beside them or whose script was removed.
     async fn sweep_versions(&self, keep: usize, limit: usize) -> Result<SweptVersions, StoreError>;
 
     /// A workflow.

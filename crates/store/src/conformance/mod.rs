@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+pub mod access;
 pub mod catalog;
 pub mod commit;
 pub mod create;
@@ -18,7 +19,7 @@ pub mod schedule;
 pub mod stream;
 
 use crate::{
-    Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewInstance, NewMessage,
+    AccessStore, Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewInstance, NewMessage,
     NewScriptVersion, NewWorkflow, NodeId, Release, ScheduleRow, Start, Store, Trigger,
 };
 use bytes::Bytes;
@@ -30,14 +31,18 @@ use std::sync::Arc;
 pub struct Subject {
     /// The store, empty.
     pub store: Arc<dyn Store>,
+    /// The same store.
+    pub access: Arc<dyn AccessStore>,
     _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Subject {
     /// A store that needs `keep` to live.
-    pub fn new(store: impl Store, keep: impl Any + Send + Sync) -> Self {
+    pub fn new(store: impl Store + AccessStore, keep: impl Any + Send + Sync) -> Self {
+        let store = Arc::new(store);
         Self {
-            store: Arc::new(store),
+            access: Arc::clone(&store) as _,
+            store,
             _keep: Box::new(keep),
         }
     }
@@ -87,6 +92,9 @@ macro_rules! conformance_tests {
                 workflows_are_listed_and_searched, a_deployed_workflow_needs_all_its_parts, accounts_are_apart, settings_are_kept;
             schedule: a_new_schedule_begins_when_it_is_put, a_schedule_goes_on_never_back, a_put_keeps_the_schedules_it_names,
                 schedules_go_with_their_workflow;
+            access: tokens_are_kept_until_they_are_removed, the_last_use_never_goes_back, accounts_are_those_that_have_something,
+                the_audit_log_is_read_backwards, a_change_has_no_outcome_until_it_ends,
+                the_audit_log_is_trimmed_from_its_oldest;
             stream: pieces_are_read_as_written, only_the_holder_writes_pieces, dropped_streams_are_gone,
                 streams_go_with_their_instance, streams_go_with_their_workflow;
         }

@@ -1,7 +1,7 @@
 //! Scripts, workflows and versions in memory.
 
 use crate::{
-    DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
+    DeployedWorkflow, DeploymentRow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
     StoreError, SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use cairn_core::Timestamp;
@@ -10,15 +10,19 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(super) struct Catalog {
     /// In order of creation.
-    scripts: Vec<Script>,
+    pub(super) scripts: Vec<Script>,
+    /// Those that were removed, while versions of them are still there.
+    pub(super) deleted: Vec<Script>,
     last_workflow: i64,
     workflows: BTreeMap<i64, Workflow>,
 }
 
-struct Script {
-    row: ScriptRow,
+pub(super) struct Script {
+    pub(super) row: ScriptRow,
     /// With their numbers, oldest first.
-    versions: Vec<(u32, NewScriptVersion)>,
+    pub(super) versions: Vec<(u32, NewScriptVersion)>,
+    /// Oldest first.
+    pub(super) deployments: Vec<DeploymentRow>,
 }
 
 struct Workflow {
@@ -30,12 +34,7 @@ struct Workflow {
 
 impl Catalog {
     pub(super) fn add_script_version(&mut self, new: NewScriptVersion) -> Result<(), StoreError> {
-        if self
-            .scripts
-            .iter()
-            .flat_map(|script| &script.versions)
-            .any(|(_, version)| version.id == new.id)
-        {
+        if self.version(&new.id).is_some() {
             return Err(StoreError::Refused(format!(
                 "there is a script version {} already",
                 new.id
@@ -54,22 +53,19 @@ impl Catalog {
                 created_at: new.created_at,
                 modified_at: new.created_at,
                 deployed: None,
+                settings: "{}".to_owned(),
             },
             versions: vec![(1, new)],
+            deployments: Vec::new(),
         });
         Ok(())
     }
 
-    pub(super) fn deploy(&mut self, (account, script): (&str, &str), version: &str, at: Timestamp) -> bool {
-        let Some(script) = self.find_mut(account, script) else {
-            return false;
-        };
-        if !script.versions.iter().any(|(_, kept)| kept.id == version) {
-            return false;
-        }
-        script.row.deployed = Some((version.to_owned(), at));
-        script.row.modified_at = at;
-        true
+    /// The accounts that have something.
+    pub(super) fn accounts(&self) -> BTreeSet<String> {
+        let scripts = self.scripts.iter().map(|script| &script.row.account);
+        let workflows = self.workflows.values().map(|workflow| &workflow.row.account);
+        scripts.chain(workflows).cloned().collect()
     }
 
     pub(super) fn script(&self, account: &str, script: &str) -> Option<ScriptRow> {
@@ -91,23 +87,14 @@ impl Catalog {
         let mut versions: Vec<ScriptVersionRow> = script
             .versions
             .iter()
-            .map(|(number, version)| ScriptVersionRow {
-                id: version.id.clone(),
-                number: *number,
-                created_at: version.created_at,
-                metadata: version.metadata.clone(),
-            })
+            .map(|(number, version)| version_row(*number, version))
             .collect();
         versions.reverse();
         versions
     }
 
     pub(super) fn script_modules(&self, version: &str) -> Option<ScriptModules> {
-        let (_, kept) = self
-            .scripts
-            .iter()
-            .flat_map(|script| &script.versions)
-            .find(|(_, candidate)| candidate.id == version)?;
+        let (_, kept) = self.version(version)?;
         Some(ScriptModules {
             account: kept.account.clone(),
             script: kept.script.clone(),
@@ -257,10 +244,12 @@ impl Catalog {
                 let goes = !needed && swept.scripts.len() < limit;
                 if goes {
                     swept.scripts.push(version.id.clone());
+                    script.deployments.retain(|row| row.version != version.id);
                 }
                 !goes
             });
         }
+        self.sweep_deleted(pinned, (limit, &mut swept));
         for workflow in self.workflows.values_mut() {
             let old = workflow.versions.len().saturating_sub(keep);
             let newest = &workflow.row.version;
@@ -285,16 +274,48 @@ impl Catalog {
         Some(no)
     }
 
-    fn find(&self, account: &str, script: &str) -> Option<&Script> {
+    /// Removes versions of removed scripts.
+    fn sweep_deleted(&mut self, pinned: &BTreeSet<String>, (limit, swept): (usize, &mut SweptVersions)) {
+        for script in &mut self.deleted {
+            script.versions.retain(|(_, version)| {
+                let goes = !pinned.contains(&version.id) && swept.scripts.len() < limit;
+                if goes {
+                    swept.scripts.push(version.id.clone());
+                }
+                !goes
+            });
+        }
+        self.deleted.retain(|script| !script.versions.is_empty());
+    }
+
+    /// A version of any script, with its number.
+    pub(super) fn version(&self, id: &str) -> Option<&(u32, NewScriptVersion)> {
+        self.scripts
+            .iter()
+            .chain(&self.deleted)
+            .flat_map(|script| &script.versions)
+            .find(|(_, version)| version.id == id)
+    }
+
+    pub(super) fn find(&self, account: &str, script: &str) -> Option<&Script> {
         self.scripts
             .iter()
             .find(|known| known.row.account == account && known.row.name == script)
     }
 
-    fn find_mut(&mut self, account: &str, script: &str) -> Option<&mut Script> {
+    pub(super) fn find_mut(&mut self, account: &str, script: &str) -> Option<&mut Script> {
         self.scripts
             .iter_mut()
             .find(|known| known.row.account == account && known.row.name == script)
+    }
+}
+
+pub(super) fn version_row(number: u32, version: &NewScriptVersion) -> ScriptVersionRow {
+    ScriptVersionRow {
+        id: version.id.clone(),
+        number,
+        created_at: version.created_at,
+        metadata: version.metadata.clone(),
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Clones share the data, so a simulated restart keeps a clone and starts a new server on it.
 
+mod access;
 mod catalog;
 mod instances;
+mod scripts;
 
 use crate::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
@@ -30,6 +32,7 @@ struct State {
     instances: instances::Instances,
     catalog: catalog::Catalog,
     settings: BTreeMap<String, String>,
+    access: access::Access,
 }
 
 impl MemoryStore {
@@ -218,16 +221,6 @@ impl Store for MemoryStore {
 
     async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError> {
         self.state.lock().catalog.add_script_version(version)
-    }
-
-    async fn deploy(
-        &self,
-        account: &str,
-        script: &str,
-        version: &str,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        Ok(self.state.lock().catalog.deploy((account, script), version, at))
     }
 
     async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError> {

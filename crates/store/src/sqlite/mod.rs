@@ -3,6 +3,8 @@
 //! A file has exactly one server: a lock keeps others out. So node leases end with the process at the latest, and
 //! opening the file frees what an earlier server held.
 
+mod access;
+pub mod backup;
 mod catalog;
 mod chunk;
 mod claim;
@@ -16,6 +18,7 @@ mod readers;
 mod remove;
 mod schedule;
 mod schema;
+mod scripts;
 mod stream;
 mod transaction;
 mod vacuum;
@@ -365,18 +368,6 @@ impl Store for SqliteStore {
 
     async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError> {
         self.write(move |transaction| catalog::add_script_version(transaction, &version))
-            .await
-    }
-
-    async fn deploy(
-        &self,
-        account: &str,
-        script: &str,
-        version: &str,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let (account, script, version) = (account.to_owned(), script.to_owned(), version.to_owned());
-        self.write(move |transaction| catalog::deploy(transaction, (&account, &script), &version, at))
             .await
     }
 

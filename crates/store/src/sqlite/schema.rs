@@ -9,12 +9,14 @@ use std::path::Path;
 const APPLICATION_ID: i32 = 0x4372_6e31;
 
 /// The steps, oldest first; the schema's number is how many were done.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("migrations/0001_begin.sql"),
     include_str!("migrations/0002_rolling_back.sql"),
     include_str!("migrations/0003_schedules.sql"),
     include_str!("migrations/0004_streams.sql"),
     include_str!("migrations/0005_parked.sql"),
+    include_str!("migrations/0006_access.sql"),
+    include_str!("migrations/0007_deployments.sql"),
 ];
 
 /// Brings a new or older file to the schema of this release.
@@ -33,6 +35,21 @@ pub(super) fn migrate(connection: &Connection, file: &Path) -> Result<(), StoreE
         ))?;
     }
     Ok(())
+}
+
+/// How many migrations a file has had that is a database of Cairn already.
+///
+/// # Errors
+/// As [`migrate`], and when the file is empty.
+pub(super) fn of_existing(connection: &Connection, file: &Path) -> Result<u32, StoreError> {
+    match check(connection, file)? {
+        0 => Err(StoreError::Refused(format!(
+            "{} is empty; name the database of a server that has run",
+            file.display()
+        ))),
+        // There are few of them.
+        version => Ok(u32::try_from(version).unwrap_or(u32::MAX)),
+    }
 }
 
 /// How many migrations the file has had.
