@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Name of the file in a data directory.
-const FILE_NAME: &str = "cairn.db";
+pub(super) const FILE_NAME: &str = "cairn.db";
 /// Frames in the log before they are copied into the file (4 KiB each): seldom enough not to be felt, and the log stays
 /// small enough to be read through quickly after a crash.
 const CHECKPOINT_PAGES: u32 = 2_000;
@@ -16,7 +16,18 @@ const WRITER_CACHE_KIB: u32 = 32 * 1024;
 const READER_CACHE_KIB: u32 = 4 * 1024;
 const STATEMENTS: usize = 96;
 
+/// The database in a directory, or the file named; a path without an extension that does not exist is a directory.
+pub(super) fn database_in(path: &Path) -> PathBuf {
+    let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
+    if is_directory {
+        path.join(FILE_NAME)
+    } else {
+        path.to_owned()
+    }
+}
+
 /// A database file that no other process may open while this lives.
+#[derive(Debug)]
 pub(super) struct LockedFile {
     pub(super) path: PathBuf,
     /// The operating system ends the lock with the process, however that ends.
@@ -26,12 +37,7 @@ pub(super) struct LockedFile {
 impl LockedFile {
     /// Locks the database in a directory, or the database file named; makes the directory if there is none.
     pub(super) fn lock(path: &Path) -> Result<Self, StoreError> {
-        let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
-        let path = if is_directory {
-            path.join(FILE_NAME)
-        } else {
-            path.to_owned()
-        };
+        let path = database_in(path);
         if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(directory).map_err(|error| {
                 StoreError::Refused(format!(
