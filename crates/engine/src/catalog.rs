@@ -2,7 +2,7 @@
 
 use crate::script::{metadata_of, spec_of};
 use crate::signal::Signal;
-use crate::{EarlierSecrets, Engine, EngineError, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
+use crate::{EarlierSecrets, Engine, EngineError, Origin, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
 use cairn_core::{Cron, Timestamp, check_workflow_name};
 use cairn_runtime::{Checked, WorkerError, WorkerId, WorkerSpec};
 use cairn_store::{
@@ -176,16 +176,8 @@ impl Engine {
         if known.is_some_and(|(deployed, _)| deployed == version) {
             return Ok(());
         }
-        let deployed = self
-            .shared
-            .store
-            .deploy(account, script, version, self.shared.clock.now())
-            .await?;
-        if deployed {
-            self.move_on(account, script).await
-        } else {
-            Err(EngineError::VersionNotFound(version.into()))
-        }
+        let origin = Origin::default();
+        self.deploy(account, script, (version, &origin)).await.map(|_| ())
     }
 
     /// A script.
@@ -221,9 +213,9 @@ impl Engine {
     /// # Errors
     /// [`EngineError::VersionNotFound`]
     pub async fn script_metadata(&self, version: &str) -> Result<ScriptMetadata, EngineError> {
-        let modules = self.shared.store.script_modules(version).await?;
-        let modules = modules.ok_or_else(|| EngineError::VersionNotFound(version.into()))?;
-        ScriptMetadata::from_stored(&modules.metadata)
+        let row = self.shared.store.script_version(version).await?;
+        let row = row.ok_or_else(|| EngineError::VersionNotFound(version.into()))?;
+        ScriptMetadata::from_stored(&row.metadata)
     }
 
     /// Defines a workflow or changes it; each call makes a new version, unless nothing has changed since the last, the script included. Its schedules fire from now on; those it had before go on.

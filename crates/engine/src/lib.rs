@@ -8,6 +8,7 @@ mod catalog;
 mod claims;
 mod clock;
 mod committer;
+mod deployments;
 mod details;
 mod dispatcher;
 mod doubles;
@@ -33,6 +34,7 @@ mod versions;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
 pub use clock::{Clock, ShiftedClock, SystemClock};
+pub use deployments::{Deployment, Origin};
 pub use details::{InstanceDetails, Preview, StepOutput, StepStream};
 pub use doubles::{Double, StepSelector};
 pub use error::EngineError;

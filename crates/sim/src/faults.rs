@@ -7,10 +7,10 @@ use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
 use cairn_runtime::Value;
 use cairn_store::{
-    Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, InboxMessage, InboxNo,
+    Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, DeploymentRow, InboxMessage, InboxNo,
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load,
-    NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, SweptVersions,
+    NewDeployment, NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
+    ScriptStore, ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, SweptVersions,
     WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use std::time::Duration;
@@ -269,16 +269,6 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.add_script_version(version).await
     }
 
-    async fn deploy(
-        &self,
-        account: &str,
-        script: &str,
-        version: &str,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.inner.deploy(account, script, version, at).await
-    }
-
     async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError> {
         self.inner.script(account, script).await
     }
@@ -358,5 +348,58 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn put_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
         self.inner.put_setting(key, value).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> ScriptStore for Faulty<S> {
+    async fn deploy(&self, deployment: NewDeployment) -> Result<bool, StoreError> {
+        self.inner.deploy(deployment).await
+    }
+
+    async fn deployments(&self, account: &str, script: &str) -> Result<Vec<DeploymentRow>, StoreError> {
+        self.inner.deployments(account, script).await
+    }
+
+    async fn forget_deployment(
+        &self,
+        account: &str,
+        script: &str,
+        deployment: &str,
+    ) -> Result<bool, StoreError> {
+        self.inner.forget_deployment(account, script, deployment).await
+    }
+
+    async fn scripts(&self, account: &str) -> Result<Vec<ScriptRow>, StoreError> {
+        self.inner.scripts(account).await
+    }
+
+    async fn script_version(&self, version: &str) -> Result<Option<ScriptVersionRow>, StoreError> {
+        self.inner.script_version(version).await
+    }
+
+    async fn put_script_settings(
+        &self,
+        account: &str,
+        script: &str,
+        settings: &str,
+    ) -> Result<bool, StoreError> {
+        self.inner.put_script_settings(account, script, settings).await
+    }
+
+    async fn delete_script(&self, account: &str, script: &str) -> Result<bool, StoreError> {
+        self.inner.delete_script(account, script).await
+    }
+
+    async fn versions_after(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        self.inner.versions_after(after, limit).await
+    }
+
+    async fn replace_metadata(&self, versions: Vec<(String, String)>) -> Result<(), StoreError> {
+        self.inner.replace_metadata(versions).await
     }
 }

@@ -33,6 +33,8 @@ pub struct ScriptRow {
     pub modified_at: Timestamp,
     /// The version that is deployed, if any is, and since when.
     pub deployed: Option<(String, Timestamp)>,
+    /// Settings beside its versions: JSON text, read by the engine.
+    pub settings: String,
 }
 
 /// A version of a script.

@@ -43,6 +43,7 @@ pub async fn script_versions_are_numbered(subject: &Subject) {
         created_at: START,
         modified_at: at(5),
         deployed: None,
+        settings: "{}".to_owned(),
     };
     assert_eq!(store.script("a", "s").await.unwrap(), Some(expected));
     assert_eq!(store.script("a", "none").await.unwrap(), None);
@@ -81,11 +82,11 @@ pub async fn only_versions_of_the_script_are_deployed(subject: &Subject) {
         ..new_script_version("other")
     };
     store.add_script_version(other).await.unwrap();
-    assert!(!store.deploy("a", "s", "other", at(1)).await.unwrap());
-    assert!(!store.deploy("a", "s", "none", at(1)).await.unwrap());
-    assert!(!store.deploy("b", "s", "first", at(1)).await.unwrap());
+    assert!(!deploy(store, ["a", "s", "other"], at(1)).await);
+    assert!(!deploy(store, ["a", "s", "none"], at(1)).await);
+    assert!(!deploy(store, ["b", "s", "first"], at(1)).await);
     assert_eq!(store.script("a", "s").await.unwrap().unwrap().deployed, None);
-    assert!(store.deploy("a", "s", "first", at(2)).await.unwrap());
+    assert!(deploy(store, ["a", "s", "first"], at(2)).await);
     let row = store.script("a", "s").await.unwrap().unwrap();
     assert_eq!(
         (row.deployed, row.modified_at),
@@ -103,7 +104,7 @@ pub async fn only_versions_of_the_script_are_deployed(subject: &Subject) {
         "first",
         "an upload deploys nothing"
     );
-    assert!(store.deploy("a", "s", "next", at(4)).await.unwrap());
+    assert!(deploy(store, ["a", "s", "next"], at(4)).await);
     assert_eq!(
         store.script("a", "s").await.unwrap().unwrap().deployed,
         Some(("next".to_owned(), at(4)))
@@ -223,7 +224,7 @@ pub async fn a_deployed_workflow_needs_all_its_parts(subject: &Subject) {
         .await
         .unwrap();
     assert_eq!(store.deployed_workflow("a", "w").await.unwrap(), None);
-    store.deploy("a", "s", "first", at(1)).await.unwrap();
+    deploy(store, ["a", "s", "first"], at(1)).await;
     let deployed = store.deployed_workflow("a", "w").await.unwrap().unwrap();
     assert_eq!(
         (deployed.workflow.name.as_str(), deployed.script_version.as_str()),
@@ -267,7 +268,7 @@ pub async fn versions_that_nothing_needs_are_swept(subject: &Subject) {
     for id in ["s1", "s2", "s3", "s4"] {
         store.add_script_version(new_script_version(id)).await.unwrap();
     }
-    assert!(store.deploy("a", "s", "s1", at(1)).await.unwrap());
+    assert!(deploy(store, ["a", "s", "s1"], at(1)).await);
     for version in ["1", "2", "3"] {
         store.put_workflow(new_workflow("w", version)).await.unwrap();
     }

@@ -215,14 +215,19 @@ impl Request {
             Self::Expire(now, limit) => format!("{:?}", store.expire(now, limit).await),
             Self::AddScriptVersion(version) => format!("{:?}", store.add_script_version(version).await),
             Self::Deploy(script, version) => {
-                format!("{:?}", store.deploy("a", &script, &version, START).await)
+                deploy(store, ["a", &script, &version], START).await.to_string()
             }
-            Self::Script(name) => format!(
-                "{:?} {:?} {:?}",
-                store.script("a", &name).await,
-                store.scripts_named(&name).await,
-                store.script_versions("a", &name).await
-            ),
+            Self::Script(name) => {
+                let deployments = store.deployments("a", &name).await.unwrap();
+                let deployed: Vec<String> = deployments.into_iter().map(|row| row.version).collect();
+                format!(
+                    "{:?} {:?} {:?} {:?} {deployed:?}",
+                    store.script("a", &name).await,
+                    store.scripts_named(&name).await,
+                    store.scripts("a").await,
+                    store.script_versions("a", &name).await
+                )
+            }
             Self::PutWorkflow(workflow) => format!("{:?}", store.put_workflow(workflow).await),
             Self::Workflow(name) => {
                 format!(

@@ -16,16 +16,18 @@ pub mod list;
 pub mod parked;
 pub mod remove;
 pub mod schedule;
+pub mod scripts;
 pub mod stream;
 
 use crate::{
-    AccessStore, Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewInstance, NewMessage,
+    AccessStore, Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewDeployment, NewInstance, NewMessage,
     NewScriptVersion, NewWorkflow, NodeId, Release, ScheduleRow, Start, Store, Trigger,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A store under test, with what must live as long as it (a directory).
 pub struct Subject {
@@ -90,6 +92,10 @@ macro_rules! conformance_tests {
             catalog: script_versions_are_numbered, a_script_version_id_is_used_once, only_versions_of_the_script_are_deployed,
                 modules_come_back_as_given, versions_that_nothing_needs_are_swept, versions_are_needed_until_the_last_instance_ends, scripts_are_found_by_name_in_all_accounts, a_put_makes_a_version,
                 workflows_are_listed_and_searched, a_deployed_workflow_needs_all_its_parts, accounts_are_apart, settings_are_kept;
+            scripts: deployments_are_kept_in_order, a_deployment_of_a_version_that_is_gone_is_not_listed,
+                scripts_are_listed_by_account, a_version_is_found_by_its_id, script_settings_are_kept,
+                a_removed_script_is_gone, versions_of_a_removed_script_stay_while_they_are_needed,
+                a_removed_script_can_come_back, metadata_is_replaced;
             schedule: a_new_schedule_begins_when_it_is_put, a_schedule_goes_on_never_back, a_put_keeps_the_schedules_it_names,
                 schedules_go_with_their_workflow;
             access: tokens_are_kept_until_they_are_removed, the_last_use_never_goes_back, accounts_are_those_that_have_something,
@@ -121,6 +127,20 @@ pub const ERROR_RETENTION: u64 = 5_000;
 /// `START` and some milliseconds.
 pub fn at(millis: u64) -> Timestamp {
     START.plus(millis)
+}
+
+/// Deploys a version of a script of an account; whether there is such a version.
+pub async fn deploy(store: &dyn Store, [account, script, version]: [&str; 3], at: Timestamp) -> bool {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let deployment = NewDeployment {
+        id: format!("deployment-{}", LAST.fetch_add(1, Ordering::Relaxed)),
+        account: account.to_owned(),
+        script: script.to_owned(),
+        version: version.to_owned(),
+        at,
+        details: format!("details of {version}"),
+    };
+    store.deploy(deployment).await.unwrap()
 }
 
 /// A workflow `name` in account `a`; its number.

@@ -49,23 +49,15 @@ pub(super) fn add_script_version(
     Ok(())
 }
 
-pub(super) fn deploy(
-    transaction: &Transaction<'_>,
-    (account, script): (&str, &str),
-    version: &str,
-    at: Timestamp,
-) -> Result<bool, StoreError> {
-    let changed = transaction
-        .connection
-        .prepare_cached(
-            "UPDATE script SET deployed = ?3, deployed_at = ?4, modified_at = ?4 WHERE account = ?1 AND name = ?2
-                 AND no = (SELECT script FROM script_version WHERE id = ?3)",
-        )?
-        .execute(params![account, script, version, at.0])?;
-    Ok(changed > 0)
+/// The columns [`script_row`] reads.
+macro_rules! script_columns {
+    () => {
+        "account, name, created_at, modified_at, deployed, deployed_at, settings"
+    };
 }
+pub(super) use script_columns;
 
-fn script_row(row: &Row<'_>) -> rusqlite::Result<ScriptRow> {
+pub(super) fn script_row(row: &Row<'_>) -> rusqlite::Result<ScriptRow> {
     let deployed: Option<String> = row.get(4)?;
     Ok(ScriptRow {
         account: row.get(0)?,
@@ -73,6 +65,7 @@ fn script_row(row: &Row<'_>) -> rusqlite::Result<ScriptRow> {
         created_at: Timestamp(row.get(2)?),
         modified_at: Timestamp(row.get(3)?),
         deployed: deployed.zip(timestamp(row, 5)?),
+        settings: row.get(6)?,
     })
 }
 
@@ -82,20 +75,22 @@ pub(super) fn script(
     script: &str,
 ) -> Result<Option<ScriptRow>, StoreError> {
     Ok(connection
-        .prepare_cached(
-            "SELECT account, name, created_at, modified_at, deployed, deployed_at FROM script
-             WHERE account = ?1 AND name = ?2",
-        )?
+        .prepare_cached(concat!(
+            "SELECT ",
+            script_columns!(),
+            " FROM script WHERE account = ?1 AND name = ?2"
+        ))?
         .query_row([account, script], script_row)
         .optional()?)
 }
 
 pub(super) fn scripts_named(connection: &Connection, script: &str) -> Result<Vec<ScriptRow>, StoreError> {
     Ok(connection
-        .prepare_cached(
-            "SELECT account, name, created_at, modified_at, deployed, deployed_at FROM script
-             WHERE name = ?1 ORDER BY no",
-        )?
+        .prepare_cached(concat!(
+            "SELECT ",
+            script_columns!(),
+            " FROM script WHERE name = ?1 ORDER BY no"
+        ))?
         .query_map([script], script_row)?
         .collect::<Result<_, _>>()?)
 }
@@ -128,7 +123,8 @@ pub(super) fn script_modules(
 ) -> Result<Option<ScriptModules>, StoreError> {
     let found = connection
         .prepare_cached(
-            "SELECT v.no, s.account, s.name, v.metadata FROM script_version v JOIN script s ON s.no = v.script
+            "SELECT v.no, coalesce(s.account, d.account), coalesce(s.name, d.name), v.metadata FROM script_version v
+             LEFT JOIN script s ON s.no = v.script LEFT JOIN deleted_script d ON d.no = v.script
              WHERE v.id = ?1",
         )?
         .query_row([version], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))

@@ -26,8 +26,9 @@ fn sweep_scripts(
     let found: Vec<(i64, String)> = connection
         .prepare_cached(
             "SELECT no, id FROM
-                 (SELECT no, id, row_number() OVER (PARTITION BY script ORDER BY number DESC) AS place FROM script_version)
-             WHERE place > ?1
+                 (SELECT no, id, script, row_number() OVER (PARTITION BY script ORDER BY number DESC) AS place
+                  FROM script_version)
+             WHERE (place > ?1 OR script IN (SELECT no FROM deleted_script))
                  AND id NOT IN (SELECT deployed FROM script WHERE deployed IS NOT NULL)
                  AND id NOT IN (SELECT script_version FROM pin WHERE live > 0)
              ORDER BY no LIMIT ?2",
@@ -44,8 +45,14 @@ fn sweep_scripts(
         connection
             .prepare_cached("DELETE FROM script_version WHERE no = ?1")?
             .execute([no])?;
+        connection
+            .prepare_cached("DELETE FROM deployment WHERE version = ?1")?
+            .execute([&id])?;
         swept.push(id);
     }
+    connection
+        .prepare_cached("DELETE FROM deleted_script WHERE no NOT IN (SELECT script FROM script_version)")?
+        .execute([])?;
     Ok(swept)
 }
 
