@@ -1,6 +1,7 @@
 //! The envelope around every answer (behaviour §1).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What every answer under `/client/v4` is wrapped in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct Envelope<T> {
 }
 
 /// An error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorMessage {
     /// Its number, the same for every error of its kind.
     pub code: u32,
@@ -38,7 +39,7 @@ pub enum Note {
 }
 
 /// Where in a list a page stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct ResultInfo {
     /// Elements on this page.
     pub count: u64,
@@ -48,12 +49,15 @@ pub struct ResultInfo {
     pub total_count: u64,
     /// Number of the page, from 1; offset paging only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub page: Option<u64>,
     /// Number of pages; offset paging only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub total_pages: Option<u64>,
     /// To be passed back for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub cursor: Option<String>,
 }
 

@@ -61,13 +61,19 @@ pub enum ApiError {
     StorageLimit,
     /// A test asks for what cannot be, such as a second session of a workflow. The number is Cairn's own.
     TestConflict,
+    /// No such concurrency key. The number is Cairn's own.
+    KeyNotFound,
+    /// A concurrency key with this name exists. The number is Cairn's own.
+    KeyExists,
+    /// A latest version names the concurrency key. The number is Cairn's own.
+    KeyInUse,
     /// Cairn does not have this (yet). The number is Cairn's own.
     NotSupported,
 }
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 32] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
@@ -96,6 +102,9 @@ impl ApiError {
         Self::CreationRate,
         Self::StorageLimit,
         Self::TestConflict,
+        Self::KeyNotFound,
+        Self::KeyExists,
+        Self::KeyInUse,
         Self::NotSupported,
     ];
 
@@ -139,6 +148,9 @@ impl ApiError {
             Self::CreationRate => (10497, 429, Some("workflows.api.error.instance.creation_rate")),
             Self::StorageLimit => (10493, 400, Some("workflows.api.error.instance.storage_limit")),
             Self::TestConflict => (10498, 409, Some("workflows.api.error.test.conflict")),
+            Self::KeyNotFound => (10480, 404, Some("workflows.api.error.concurrency.not_found")),
+            Self::KeyExists => (10481, 409, Some("workflows.api.error.concurrency.already_exists")),
+            Self::KeyInUse => (10482, 409, Some("workflows.api.error.concurrency.in_use")),
             Self::NotSupported => (10494, 501, Some("workflows.api.error.not_supported")),
         }
     }

@@ -1,11 +1,15 @@
 //! Instances and their steps (behaviour §1.2).
 
+use crate::openapi::words::{
+    AddressableId, Backoff, InstanceId, LocationHint, RestartKind, Sensitive, StepName, Uuid,
+};
 use crate::{DurationValue, Retention, Time};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 /// State of an instance (behaviour §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum InstanceStatus {
     /// It waits for a slot.
@@ -36,7 +40,7 @@ impl InstanceStatus {
 }
 
 /// What made an instance come to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TriggerSource {
     /// Not known.
@@ -52,7 +56,7 @@ pub enum TriggerSource {
 }
 
 /// Name and message of an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NamedError {
     /// Such as `TypeError`.
     pub name: String,
@@ -61,41 +65,47 @@ pub struct NamedError {
 }
 
 /// An instance to create. Every field may be absent, and the body as a whole.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct InstanceCreate {
     /// Its id; a UUID is made up when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<InstanceId>)]
     pub instance_id: Option<String>,
     /// Its parameters: a JSON value, or a string that is JSON text (the public schema knows only the latter). Kept as written,
     /// so that the order of keys stays.
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     pub params: Option<Box<RawValue>>,
     /// How long it is kept once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_retention: Option<Retention>,
     /// Where it should run; read and without effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<LocationHint>)]
     pub location_hint: Option<String>,
 }
 
 /// An instance that was created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceCreated {
     /// Its id.
     pub id: String,
     /// Its state: queued.
     pub status: InstanceStatus,
     /// The workflow version it is pinned to.
+    #[schema(value_type = Uuid)]
     pub version_id: String,
     /// The workflow.
+    #[schema(value_type = Uuid)]
     pub workflow_id: String,
     /// What made it come to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub trigger_source: Option<TriggerSource>,
 }
 
 /// A line of the list of instances.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceRow {
     /// Its id.
     pub id: String,
@@ -106,65 +116,80 @@ pub struct InstanceRow {
     /// Last change of state.
     pub modified_on: Time,
     /// First start of user code.
+    #[schema(required)]
     pub started_on: Option<Time>,
     /// End.
+    #[schema(required)]
     pub ended_on: Option<Time>,
     /// The workflow version it is pinned to.
+    #[schema(value_type = Uuid)]
     pub version_id: String,
     /// The workflow.
+    #[schema(value_type = Uuid)]
     pub workflow_id: String,
     /// What made it come to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub trigger_source: Option<TriggerSource>,
 }
 
 /// What made an instance come to be, or end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TriggerInfo {
     /// The source.
     pub source: TriggerSource,
 }
 
 /// One instance with its steps.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct InstanceDetails {
     /// Its id. (Not in the public schema; a reader need not remember what it asked for.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub id: Option<String>,
     /// Its state.
     pub status: InstanceStatus,
     /// Its parameters.
+    #[schema(value_type = Value)]
     pub params: Box<RawValue>,
     /// What made it come to be.
     pub trigger: TriggerInfo,
     /// The workflow version it is pinned to.
     #[serde(rename = "versionId")]
+    #[schema(value_type = Uuid)]
     pub version_id: String,
     /// Creation.
     pub queued: Time,
     /// First start of user code.
+    #[schema(required)]
     pub start: Option<Time>,
     /// End.
+    #[schema(required)]
     pub end: Option<Time>,
     /// Whether it ended well; null while it has not ended.
+    #[schema(required)]
     pub success: Option<bool>,
     /// What `run()` threw.
+    #[schema(required)]
     pub error: Option<NamedError>,
     /// What `run()` returned: JSON text, in full; null when it has not returned, or nothing.
+    #[schema(required)]
     pub output: Option<String>,
     /// How its rollback ended; null while it has not, and without one.
+    #[schema(required)]
     pub rollback: Option<Rollback>,
     /// `step.do` calls, sleeps and waits.
     pub step_count: u64,
     /// The firing of a schedule that it comes from; absent where something else made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub schedule: Option<Firing>,
     /// Its steps, by order of their first start unless asked otherwise; empty with `simple=true`.
     pub steps: Vec<Step>,
 }
 
 /// A firing of a schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Firing {
     /// The cron expression.
     pub cron: String,
@@ -174,16 +199,17 @@ pub struct Firing {
 }
 
 /// How the rollback of an instance ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rollback {
     /// Whether all steps were rolled back.
     pub outcome: RollbackOutcome,
     /// What the step failed with that could not be.
+    #[schema(required)]
     pub error: Option<NamedError>,
 }
 
 /// Whether a rollback went through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RollbackOutcome {
     /// All steps were rolled back.
@@ -198,7 +224,7 @@ fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Box<RawValue>>, D
 }
 
 /// A step as it is shown.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum Step {
     /// `step.do`
@@ -208,10 +234,13 @@ pub enum Step {
         /// First start.
         start: Time,
         /// End, if it has ended.
+        #[schema(required)]
         end: Option<Time>,
         /// Whether it ended well; null while it has not ended.
+        #[schema(required)]
         success: Option<bool>,
         /// Its result as JSON text, cut to 1,024 characters and the mark `[truncated output]`.
+        #[schema(required)]
         output: Option<String>,
         /// Its resolved configuration.
         config: StepConfig,
@@ -225,10 +254,13 @@ pub enum Step {
         /// First call of its handler.
         start: Time,
         /// End, if it has ended.
+        #[schema(required)]
         end: Option<Time>,
         /// Whether it ended well; null while it has not ended.
+        #[schema(required)]
         success: Option<bool>,
         /// Always null.
+        #[schema(required)]
         output: Option<String>,
         /// Resolved configuration of the handler.
         config: StepConfig,
@@ -246,6 +278,7 @@ pub enum Step {
         /// Whether it has ended.
         finished: bool,
         /// Always null.
+        #[schema(required)]
         error: Option<NamedError>,
     },
     /// `step.waitForEvent`
@@ -259,12 +292,15 @@ pub enum Step {
         /// Whether it has ended.
         finished: bool,
         /// That it timed out.
+        #[schema(required)]
         error: Option<NamedError>,
         /// The payload it got as JSON text, cut as above.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         output: Option<String>,
         /// The type it waits for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(nullable = false)]
         event_type: Option<String>,
     },
     /// The instance was terminated.
@@ -275,7 +311,7 @@ pub enum Step {
 }
 
 /// Resolved configuration of a `step.do`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StepConfig {
     /// Its retries.
     pub retries: Retries,
@@ -283,11 +319,12 @@ pub struct StepConfig {
     pub timeout: StepTimeout,
     /// `output` when its result is not shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Sensitive)]
     pub sensitive: Option<String>,
 }
 
 /// Retries of a `step.do`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Retries {
     /// Attempts after the first.
     pub limit: u32,
@@ -295,11 +332,12 @@ pub struct Retries {
     pub delay: RetryDelay,
     /// How the delay grows: `constant`, `linear`, `exponential`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Backoff)]
     pub backoff: Option<String>,
 }
 
 /// What lets a browser subscribe to the events of one instance, for a short time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SubscribeToken {
     /// Goes into the query of the WebSocket's address as `token`.
     pub token: String,
@@ -308,7 +346,7 @@ pub struct SubscribeToken {
 }
 
 /// A delay as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum RetryDelay {
     /// Milliseconds.
@@ -321,35 +359,41 @@ pub enum RetryDelay {
 pub type StepTimeout = RetryDelay;
 
 /// One attempt of a `step.do`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// Start.
     pub start: Time,
     /// End, if it has ended.
+    #[schema(required)]
     pub end: Option<Time>,
     /// Whether it ended well; null while it has not ended.
+    #[schema(required)]
     pub success: Option<bool>,
     /// What it threw.
+    #[schema(required)]
     pub error: Option<NamedError>,
 }
 
 /// Answer of `GET …/step`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StepOutput {
     /// `complete`, `errored`, `running` or `waiting`; `running` with an error is a step between two attempts.
     pub status: InstanceStatus,
     /// The error of the step, or of its last attempt.
+    #[schema(required)]
     pub error: Option<NamedError>,
     /// The result, in full, as the JSON value it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Value)]
     pub output: Option<Box<RawValue>>,
     /// The type a `waitForEvent` waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub event_type: Option<String>,
 }
 
 /// Body of `PATCH …/status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum StatusChange {
     /// Pause.
@@ -371,20 +415,23 @@ pub enum StatusChange {
 }
 
 /// The step to restart from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RestartFrom {
     /// Its name.
+    #[schema(value_type = StepName)]
     pub name: String,
     /// Which of the steps with this name, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub count: Option<u32>,
     /// `do`, `sleep` or `waitForEvent`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<RestartKind>)]
     pub kind: Option<String>,
 }
 
 /// Answer of `PATCH …/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatusChanged {
     /// The state after it.
     pub status: InstanceStatus,
@@ -393,7 +440,7 @@ pub struct StatusChanged {
 }
 
 /// Answer of `POST …/events/:type`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventSent {
     /// To whom.
     #[serde(rename = "instanceId")]
@@ -406,14 +453,15 @@ pub struct EventSent {
 pub type InstanceDeleted = EventSent;
 
 /// Body of `POST …/instances/batch/delete`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchDeleteRequest {
     /// 1 to 100 ids.
+    #[schema(value_type = Vec<AddressableId>, min_items = 1, max_items = 100)]
     pub instances: Vec<String>,
 }
 
 /// Answer of `POST …/instances/batch/delete`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct BatchDeleteResult {
     /// What is gone.
     pub deleted: Vec<Deleted>,
@@ -422,14 +470,14 @@ pub struct BatchDeleteResult {
 }
 
 /// An instance that is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deleted {
     /// Its id.
     pub id: String,
 }
 
 /// An instance that could not be deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeleteError {
     /// Its id.
     pub id: String,
@@ -440,28 +488,41 @@ pub struct DeleteError {
 }
 
 /// Whether a job was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TerminateJob {
     /// It was.
     Ok,
     /// One was running.
     AlreadyRunning,
-    /// Answer of `GET …/instances/terminate`: one is running.
+}
+
+/// Whether a job runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// One does.
     Running,
-    /// Answer of `GET …/instances/terminate`: none is.
+    /// None does.
     NotRunning,
 }
 
-/// Answer of `PUT` and `GET …/instances/terminate`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobStatus {
-    /// State of the job.
+/// Answer of `PUT …/instances/terminate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobBegun {
+    /// Whether it was started.
     pub status: TerminateJob,
 }
 
+/// Answer of `GET …/instances/terminate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobStatus {
+    /// Whether it runs.
+    pub status: JobState,
+}
+
 /// Answer of `POST …/instances/batch/terminate`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BatchTerminateResult {
     /// State of the job.
     pub status: TerminateJob,

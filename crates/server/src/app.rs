@@ -10,6 +10,7 @@ use crate::query::Query;
 use crate::route::{Route, TestRoute};
 use crate::routes;
 use crate::subscribers::Subscribers;
+use crate::tails::Tails;
 use crate::testing::Testing;
 use axum::Router;
 use axum::body::Body;
@@ -33,6 +34,7 @@ pub(crate) struct App {
     pub(crate) jobs: Jobs,
     pub(crate) handlers: Handlers,
     pub(crate) subscribers: Subscribers,
+    pub(crate) tails: Arc<Tails>,
     /// What tests may do; none where the server is no developer's own.
     pub(crate) testing: Option<Testing>,
     /// Where this server listens; names the URLs of Workers.
@@ -74,6 +76,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(routes::health::alive))
         .route("/readyz", get(routes::health::ready))
+        .route("/openapi.json", get(routes::openapi::show))
+        .route(&format!("{}/{{id}}", routes::tails::PATH), get(routes::tails::listen))
         .fallback(enter)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), to_worker))
         .layer(CatchPanicLayer::custom(panicked))

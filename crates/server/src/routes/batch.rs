@@ -8,7 +8,7 @@ use crate::jobs::OPEN;
 use axum::body::Body;
 use cairn_api::{
     ApiError, BatchDeleteRequest, BatchDeleteResult, BatchTerminateResult, DeleteError, Deleted, Failure,
-    JobStatus, TerminateJob,
+    JobBegun, JobState, JobStatus, TerminateJob,
 };
 use cairn_engine::{EngineError, Status, check_addressable_id};
 use std::collections::HashMap;
@@ -92,7 +92,7 @@ pub(super) async fn terminate_all(call: &Call, (account, workflow): (&str, &str)
         .app
         .jobs
         .terminate_all(call.engine(), (account, workflow), statuses);
-    done(JobStatus {
+    done(JobBegun {
         status: started(begun),
     })
 }
@@ -106,9 +106,9 @@ pub(super) async fn terminate_status(call: &Call, (account, workflow): (&str, &s
     let is_running = call.app.jobs.is_running(account, workflow);
     done(JobStatus {
         status: if is_running {
-            TerminateJob::Running
+            JobState::Running
         } else {
-            TerminateJob::NotRunning
+            JobState::NotRunning
         },
     })
 }

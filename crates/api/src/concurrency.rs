@@ -1,0 +1,43 @@
+//! Concurrency keys: caps on how many steps run at once, over all workflows of an account (docs/concurrency.md).
+
+use crate::Time;
+use crate::openapi::words::{KeyName, Uuid};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A concurrency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConcurrencyKey {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: String,
+    /// What steps name it by.
+    #[schema(value_type = KeyName)]
+    pub name: String,
+    /// Steps that may hold it at once.
+    #[schema(minimum = 1)]
+    pub limit: u32,
+    /// When it was made.
+    pub created_on: Time,
+    /// Last change.
+    pub modified_on: Time,
+}
+
+/// Body of `POST /workflows/concurrency`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyCreate {
+    /// What steps name it by; unique in the account.
+    #[schema(value_type = KeyName)]
+    pub name: String,
+    /// Steps that may hold it at once.
+    #[schema(minimum = 1)]
+    pub limit: u32,
+}
+
+/// Body of `PATCH /workflows/concurrency/:id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyPatch {
+    /// Steps that may hold it at once, from now on; those that hold it go on.
+    #[schema(minimum = 1)]
+    pub limit: u32,
+}

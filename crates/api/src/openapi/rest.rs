@@ -1,0 +1,86 @@
+//! The operations beside workflows: event triggers, health, the description itself.
+
+use super::document::{Document, Operation, text};
+use crate::{ApiError, EventTrigger, ScriptTriggers, TriggersDeleted};
+use utoipa::openapi::{ContentBuilder, HttpMethod, ObjectBuilder, RefOr, ResponseBuilder, Schema};
+
+/// Adds them.
+pub(super) fn add(document: &mut Document) {
+    triggers(document);
+    health(document);
+}
+
+fn triggers(document: &mut Document) {
+    let operation = |method, id, does| {
+        Operation::of_account(method, "/triggers/{script_name}", (id, does))
+            .tag("triggers")
+            .path("script_name", text().min_length(Some(1)).into())
+            .fails(&[ApiError::ScriptNotFound])
+    };
+    document.add(
+        operation(HttpMethod::Get, "getTriggers", "The event triggers of a script").gives::<ScriptTriggers>(),
+    );
+    let refused =
+        "There are no events here that could start a workflow: a list that is not empty is refused.";
+    document.add(
+        operation(
+            HttpMethod::Put,
+            "putTriggers",
+            "Replaces the event triggers of a script",
+        )
+        .about(refused)
+        .list_body::<EventTrigger>(0, None)
+        .fails(&[ApiError::NotSupported])
+        .gives::<ScriptTriggers>(),
+    );
+    document.add(
+        operation(
+            HttpMethod::Patch,
+            "addTriggers",
+            "Adds event triggers to a script",
+        )
+        .about(refused)
+        .list_body::<EventTrigger>(0, None)
+        .fails(&[ApiError::NotSupported])
+        .gives::<ScriptTriggers>(),
+    );
+    document.add(
+        operation(
+            HttpMethod::Delete,
+            "deleteTriggers",
+            "Removes all event triggers of a script",
+        )
+        .gives::<TriggersDeleted>(),
+    );
+}
+
+fn answer(content_type: &str, schema: impl Into<RefOr<Schema>>, about: &str) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(schema.into())).build();
+    ResponseBuilder::new()
+        .description(about)
+        .content(content_type, content)
+}
+
+fn health(document: &mut Document) {
+    let plain = "text/plain; charset=utf-8";
+    document.add(
+        Operation::public(
+            HttpMethod::Get,
+            "/healthz",
+            ("healthz", "Whether the process answers"),
+        )
+        .tag("server")
+        .response(200, answer(plain, text(), "It does.")),
+    );
+    document.add(
+        Operation::public(HttpMethod::Get, "/readyz", ("readyz", "Whether work can be done"))
+            .tag("server")
+            .response(200, answer(plain, text(), "It can."))
+            .response(503, answer(plain, text(), "It cannot; the text says why.")),
+    );
+    document.add(
+        Operation::public(HttpMethod::Get, "/openapi.json", ("openapi", "This description"))
+            .tag("server")
+            .response(200, answer("application/json", ObjectBuilder::new(), "It.")),
+    );
+}
