@@ -80,8 +80,9 @@ impl Snapshot {
         let connection = Connection::open_with_flags(&file, flags | OpenFlags::SQLITE_OPEN_EXRESCODE)
             .map_err(|error| StoreError::Refused(format!("{} cannot be opened: {error}", file.display())))?;
         connection.busy_timeout(PATIENCE)?;
-        connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048; BEGIN")?;
+        connection.execute_batch("PRAGMA query_only = ON; BEGIN")?;
         let described = describe(&connection, &file)?;
+        connection.execute_batch("PRAGMA cache_size = -2048")?;
         Ok(Self { connection, described })
     }
 

@@ -2,7 +2,7 @@
 
 use super::vacuum;
 use crate::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use std::path::Path;
 
 /// "Crn1" in the header of the file.
@@ -57,11 +57,11 @@ fn check(connection: &Connection, file: &Path) -> Result<usize, StoreError> {
     let file = file.display();
     let application: i32 = connection
         .query_row("PRAGMA application_id", [], |row| row.get(0))
-        .map_err(|error| match StoreError::from(error) {
-            StoreError::Corrupt(_) => StoreError::Refused(format!(
+        .map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => StoreError::Refused(format!(
                 "{file} is not an SQLite database; name another data directory, or move the file away"
             )),
-            other => other,
+            _ => StoreError::from(error),
         })?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
