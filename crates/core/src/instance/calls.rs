@@ -1,6 +1,6 @@
 //! Step calls and the attempts of `step.do` (behaviour §3.1, §3.3, §3.4).
 
-use super::{Instance, Turn};
+use super::{Instance, Starts, Turn};
 use crate::{
     Action, CallId, CallRequest, Callback, ConfigInput, DurationInput, ErrorInfo, FailedAttempt,
     InvalidConfig, NonRetryableMessage, Outcome, OutputKind, Record, Status, StepCall, StepConfig, StepKey,
@@ -55,7 +55,7 @@ impl Instance {
         }
     }
 
-    /// While a pause is coming no step starts, but those that a running callback itself waits for; while a slot is missing no callback does.
+    /// While a pause or the end of the process is coming no step starts, but those that a running callback itself waits for; while a slot is missing no callback does.
     fn must_hold(&self, call: &StepCall) -> bool {
         let executing = matches!(
             call.request,
@@ -65,7 +65,7 @@ impl Instance {
             }
         );
         let idle = matches!(call.request, CallRequest::Do { .. }) && !executing;
-        let pauses = self.durable.status == Status::WaitingForPause;
+        let pauses = self.durable.status == Status::WaitingForPause || self.starts == Starts::Nested;
         (pauses && !executing && !self.is_executing(call.parent)) || (idle && self.is_held_back())
     }
 

@@ -30,6 +30,17 @@ pub struct Instance {
     skips: Skips,
     /// Whether it may go on where it is limited how many run.
     slot: Slot,
+    /// Whether new attempts may start.
+    starts: Starts,
+}
+
+/// Whether new attempts may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Starts {
+    /// As user code asks.
+    Any,
+    /// Only those that a callback which executes waits for.
+    Nested,
 }
 
 /// A run of user code. Lost with its process; nothing in here needs to be kept.
@@ -96,6 +107,7 @@ impl Instance {
             untold: Outcomes::Old,
             skips: Skips::default(),
             slot: Slot::Unlimited,
+            starts: Starts::Any,
         }
     }
 
@@ -112,6 +124,22 @@ impl Instance {
     /// Whether user code is running, as far as the rules know.
     pub fn has_run(&self) -> bool {
         self.run.is_some()
+    }
+
+    /// From now on nothing starts but what a callback that executes itself waits for: whoever drives this instance is about to leave. Nothing of
+    /// this is in the journal, and it ends with this value.
+    pub fn start_no_more(&mut self) {
+        self.starts = Starts::Nested;
+    }
+
+    /// Whether a callback or a rollback handler of this run executes.
+    pub fn executes(&self) -> bool {
+        self.run.is_some()
+            && if self.durable.status == Status::RollingBack {
+                self.executing_rollback().is_some()
+            } else {
+                self.executes_something()
+            }
     }
 
     /// From now on these waits are over as soon as the rules look.

@@ -1,6 +1,6 @@
 //! What time does to an instance: deadlines, pauses that take effect, waiting and rest.
 
-use super::{Instance, Run, Turn};
+use super::{Instance, Run, Starts, Turn};
 use crate::{Action, ErrorInfo, Record, Seq, Status, Step, StepNo, StepState, Timestamp};
 
 /// When what is skipped was due.
@@ -187,6 +187,9 @@ impl Instance {
     }
 
     pub(super) fn start_due_retries(&mut self, turn: &mut Turn<'_>) {
+        if self.starts == Starts::Nested {
+            return;
+        }
         for step in self.open_steps() {
             let Some(StepState::Retrying { attempt, .. }) = self.state(step) else {
                 continue;
@@ -276,7 +279,8 @@ impl Instance {
         }
         let run = self.run.as_ref()?;
         let actionable = |step: &&StepNo| {
-            run.call_of.contains_key(*step) || !matches!(self.state(**step), Some(StepState::Retrying { .. }))
+            !matches!(self.state(**step), Some(StepState::Retrying { .. }))
+                || (run.call_of.contains_key(*step) && self.starts == Starts::Any)
         };
         self.durable
             .open

@@ -4,7 +4,7 @@
 //! started that sees recorded outcomes only, to have them registered again.
 
 use super::progress::OVERDUE;
-use super::{Instance, Phase, Turn};
+use super::{Instance, Phase, Starts, Turn};
 use crate::{
     Action, ErrorInfo, Record, RollbackReport, RollbackResult, RollbackState, Status, StepConfig, StepNo,
     Timestamp,
@@ -45,6 +45,9 @@ impl Instance {
     /// Takes the next step of a rollback that is due.
     pub(super) fn roll_on(&mut self, turn: &mut Turn<'_>) {
         if !self.run.as_ref().is_some_and(|run| run.phase == Phase::Rollback) {
+            return;
+        }
+        if self.starts == Starts::Nested && !self.rollback_is_over() {
             return;
         }
         let Some(rollback) = &self.durable.rollback else {
@@ -137,7 +140,7 @@ impl Instance {
         self.roll_on(turn);
     }
 
-    fn executing_rollback(&self) -> Option<(StepNo, u32)> {
+    pub(super) fn executing_rollback(&self) -> Option<(StepNo, u32)> {
         let rollback = self.durable.rollback.as_ref()?;
         match rollback.state {
             RollbackState::Executing { attempt, .. } => Some((rollback.current()?, attempt)),

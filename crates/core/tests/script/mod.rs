@@ -94,6 +94,11 @@ impl World {
                 self.instance.set_slot(self.slot);
                 return Vec::new();
             }
+            "leaving" => {
+                self.instance.start_no_more();
+                let executes = if self.instance.executes() { "executes" } else { "idle" };
+                return vec![format!("{} {executes}", self.state())];
+            }
             _ => {}
         }
         let input = input(&verb, &mut words);
