@@ -11,6 +11,12 @@ pub enum ApiError {
     MethodNotAllowed,
     /// No token, or a wrong one.
     Authentication,
+    /// The token may not do this. Said in the same words whether what is asked for exists or not.
+    NotAllowed,
+    /// No such token. The number is Cairn's own.
+    TokenNotFound,
+    /// Too many wrong tokens came from this address. The number is Cairn's own.
+    TooManyFailures,
     /// A request that a web page of another origin sent, or that came by a foreign name (open mode only).
     ForeignOrigin,
     /// Cairn's fault, or the store's. The explanation says which.
@@ -31,6 +37,20 @@ pub enum ApiError {
     ServiceNotFound,
     /// The upload is refused: the explanation is the message.
     ScriptInvalid,
+    /// A binding is to be inherited that the newest version does not have.
+    InheritInvalid,
+    /// Another Worker has a binding to it. The number is Cairn's own.
+    ScriptInUse,
+    /// No such secret.
+    SecretNotFound,
+    /// Settings cannot be changed on their own, because the newest version is not the deployed one.
+    SettingsNotDeployed,
+    /// Secrets cannot be changed on their own, because the newest version is not the deployed one.
+    LatestNotDeployed,
+    /// An older version has other secrets than the deployed one, and it was not said that this is known.
+    SecretsChanged,
+    /// The script has no version.
+    NoVersions,
     /// No such workflow.
     WorkflowNotFound,
     /// The workflow's script has no deployed version. The number is Cairn's own.
@@ -73,10 +93,13 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 42] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
+        Self::NotAllowed,
+        Self::TokenNotFound,
+        Self::TooManyFailures,
         Self::ForeignOrigin,
         Self::Internal,
         Self::Unavailable,
@@ -87,6 +110,13 @@ impl ApiError {
         Self::ScriptNotFound,
         Self::ServiceNotFound,
         Self::ScriptInvalid,
+        Self::InheritInvalid,
+        Self::ScriptInUse,
+        Self::SecretNotFound,
+        Self::SettingsNotDeployed,
+        Self::LatestNotDeployed,
+        Self::SecretsChanged,
+        Self::NoVersions,
         Self::WorkflowNotFound,
         Self::WorkflowNotDeployed,
         Self::JurisdictionImmutable,
@@ -114,6 +144,9 @@ impl ApiError {
             Self::NoRoute => (7003, 404, None),
             Self::MethodNotAllowed => (7001, 405, None),
             Self::Authentication => (10000, 401, Some("Authentication error")),
+            Self::NotAllowed => (10000, 403, Some("Authentication error")),
+            Self::TokenNotFound => (10488, 404, Some("cairn.api.error.token.not_found")),
+            Self::TooManyFailures => (10499, 429, Some("Too many authentication failures")),
             Self::ForeignOrigin => (10000, 403, Some("Authentication error")),
             Self::Internal => (10001, 500, Some("workflows.api.error.internal_server")),
             Self::Unavailable => (10001, 503, Some("workflows.api.error.internal_server")),
@@ -124,6 +157,13 @@ impl ApiError {
             Self::ScriptNotFound => (10007, 404, Some("This Worker does not exist on your account.")),
             Self::ServiceNotFound => (10090, 404, Some("workers.api.error.service_not_found")),
             Self::ScriptInvalid => (10021, 400, None),
+            Self::InheritInvalid => (10057, 400, None),
+            Self::ScriptInUse => (10487, 409, None),
+            Self::SecretNotFound => (10056, 404, None),
+            Self::SettingsNotDeployed => (10214, 400, None),
+            Self::LatestNotDeployed => (10215, 400, None),
+            Self::SecretsChanged => (10220, 400, None),
+            Self::NoVersions => (10222, 404, None),
             Self::WorkflowNotFound => (10200, 404, Some("workflows.api.error.workflow.not_found")),
             Self::WorkflowNotDeployed => (10210, 400, Some("workflows.api.error.workflow.not_deployed")),
             Self::JurisdictionImmutable => (

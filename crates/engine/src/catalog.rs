@@ -2,7 +2,7 @@
 
 use crate::script::{metadata_of, spec_of};
 use crate::signal::Signal;
-use crate::{EarlierSecrets, Engine, EngineError, Origin, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
+use crate::{Author, EarlierSecrets, Engine, EngineError, Origin, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
 use cairn_core::{Cron, Timestamp, check_workflow_name};
 use cairn_runtime::{Checked, WorkerError, WorkerId, WorkerSpec};
 use cairn_store::{
@@ -68,7 +68,21 @@ impl Engine {
         &self,
         account: &str,
         script: &str,
+        upload: Upload,
+    ) -> Result<UploadedScript, EngineError> {
+        self.upload_script_by((account, script), upload, Author::default())
+            .await
+    }
+
+    /// The same, with its author.
+    ///
+    /// # Errors
+    /// As [`Engine::upload_script`].
+    pub async fn upload_script_by(
+        &self,
+        (account, script): (&str, &str),
         mut upload: Upload,
+        author: Author,
     ) -> Result<UploadedScript, EngineError> {
         let shared = &self.shared;
         if upload.secrets == EarlierSecrets::Keep {
@@ -79,7 +93,9 @@ impl Engine {
         let spec = spec_of(worker.clone(), (account, script), &upload)
             .map_err(|error| EngineError::BadScript(error.to_string()))?;
         let checked = self.checked(spec, (script, &upload)).await?;
-        let kept = self.keep_version(account, script, (&id, &upload), &checked).await;
+        let kept = self
+            .keep_version((account, script), (&id, upload, author), &checked)
+            .await;
         if kept.is_err() {
             shared.runtime.retire(&worker);
         }
@@ -112,16 +128,18 @@ impl Engine {
 
     async fn keep_version(
         &self,
-        account: &str,
-        script: &str,
-        (id, upload): (&str, &Upload),
+        (account, script): (&str, &str),
+        (id, mut upload, author): (&str, Upload, Author),
         checked: &Checked,
     ) -> Result<UploadedScript, EngineError> {
-        refuse_missing_classes(script, upload, checked)?;
+        refuse_missing_classes(script, &upload, checked)?;
         let workflow_classes: Vec<String> = checked.workflow_classes.iter().cloned().collect();
-        let metadata = metadata_of(upload, checked);
-        let metadata =
-            serde_json::to_string(&metadata).map_err(|error| EngineError::InvalidInput(error.to_string()))?;
+        upload.bindings = self.shared.secrets.seal(id, upload.bindings).await?;
+        let metadata = ScriptMetadata {
+            author,
+            ..metadata_of(&upload, checked)
+        };
+        let metadata = metadata.to_stored()?;
         let version = NewScriptVersion {
             id: id.into(),
             account: account.into(),
@@ -149,11 +167,7 @@ impl Engine {
         script: &str,
         upload: &mut Upload,
     ) -> Result<(), EngineError> {
-        let Some((deployed, _)) = self.script(account, script).await?.and_then(|row| row.deployed) else {
-            return Ok(());
-        };
-        let earlier = self.script_metadata(&deployed).await?;
-        for binding in earlier.bindings {
+        for binding in self.latest_bindings(account, script).await? {
             let is_secret = matches!(binding, ScriptBinding::SecretText { .. });
             if is_secret && upload.bindings.iter().all(|new| new.name() != binding.name()) {
                 upload.bindings.push(binding);

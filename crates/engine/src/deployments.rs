@@ -1,21 +1,17 @@
 //! Deployments of scripts: which version takes over, by whom and why, and what was deployed before.
 
-use crate::{Engine, EngineError};
+use crate::{Author, Engine, EngineError};
 use cairn_core::Timestamp;
 use cairn_store::{DeploymentRow, NewDeployment, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Who made a version or a deployment, from where, and why.
+/// Who made a deployment, and why.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Origin {
-    /// The program: `wrangler`, `api`.
-    pub source: String,
-    /// Id of the author.
-    pub author_id: String,
-    /// Address of the author.
-    pub author_email: String,
+    /// Who.
+    pub author: Author,
     /// Annotations such as `workers/message`: a JSON object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Box<RawValue>>,

@@ -3,6 +3,7 @@
 //! [`Engine`] is the handle that the server holds. What clients ask is in [`instances`](self) and `catalog`; the heartbeat is `dispatcher`, which owns
 //! one `driver` for each instance this node holds. A driver is the only caller of the rules and the only source of commits.
 
+mod amend;
 mod binding;
 mod catalog;
 mod claims;
@@ -21,10 +22,12 @@ mod instances;
 mod limits;
 mod maintenance;
 mod message;
+mod pulse;
 mod rate;
 mod retention;
 mod schedules;
 mod script;
+mod secrets;
 mod settings;
 mod signal;
 mod slots;
@@ -38,10 +41,12 @@ pub use deployments::{Deployment, Origin};
 pub use details::{InstanceDetails, Preview, StepOutput, StepStream};
 pub use doubles::{Double, StepSelector};
 pub use error::EngineError;
-pub use follow::{Follow, Subscription, Told, ToldValue};
+pub use follow::{Follow, Reach, Subscription, Told, ToldValue};
 pub use instances::{CommandDone, Control, CreateInstance, CreatedInstance};
+pub use pulse::EngineHealth;
 pub use retention::{AccountRetention, Retention};
-pub use script::{EarlierSecrets, ScriptBinding, ScriptMetadata, StoredKind, StoredWorkers, Upload};
+pub use script::{Author, EarlierSecrets, ScriptBinding, ScriptMetadata, StoredKind, StoredWorkers, Upload};
+pub use secrets::{KeySource, SecretText, Secrets};
 pub use settings::{Settings, WorkflowSettings};
 pub use testing::{Outcome, StepEnd};
 
@@ -77,6 +82,8 @@ pub struct Parts {
     pub reports: mpsc::UnboundedReceiver<Vec<Report>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What opens and closes the secrets of scripts.
+    pub secrets: Arc<Secrets>,
     /// Limits and sizes.
     pub settings: Settings,
 }
@@ -98,6 +105,7 @@ struct Shared {
     store: Arc<dyn Store>,
     runtime: Arc<dyn Runtime>,
     clock: Arc<dyn Clock>,
+    secrets: Arc<Secrets>,
     settings: Settings,
     node: NodeId,
     signals: mpsc::UnboundedSender<Signal>,
@@ -118,12 +126,16 @@ struct Shared {
     doubles: doubles::AllDoubles,
     /// Who follows the events of instances.
     followers: followers::Followers,
+    /// Whether the heartbeat beats and the store writes.
+    pulse: pulse::Pulse,
     /// Limits by workflow version and script version.
     known_limits: Mutex<HashMap<(String, String), Limits>>,
     /// Wakes whoever fires schedules.
     schedules_changed: tokio::sync::Notify,
     /// Held while schedules are counted and put.
     schedule_puts: tokio::sync::Mutex<()>,
+    /// Held while a script is changed.
+    script_locks: amend::ScriptLocks,
 }
 
 impl Engine {
@@ -137,6 +149,7 @@ impl Engine {
             runtime,
             reports,
             clock,
+            secrets,
             settings,
         } = parts;
         let node = store.register(clock.now().plus(settings.lease_millis)).await?;
@@ -156,6 +169,7 @@ impl Engine {
             store,
             runtime,
             clock,
+            secrets,
             settings,
             node,
             signals,
@@ -168,12 +182,34 @@ impl Engine {
             rates: rate::Rates::default(),
             doubles: doubles::AllDoubles::default(),
             followers: followers::Followers::default(),
+            pulse: pulse::Pulse::begun(),
             known_limits: Mutex::default(),
             schedules_changed: tokio::sync::Notify::new(),
             schedule_puts: tokio::sync::Mutex::default(),
+            script_locks: amend::ScriptLocks::default(),
         });
         dispatcher::start(Arc::clone(&shared), received, reports);
         Ok(Self { shared })
+    }
+
+    /// Starts nothing any more, gives up the instances that execute nothing, and the others when their callbacks have ended and what they returned is
+    /// durable. Returns when none is left. What waits for an instance is told that the server stops; new instances are kept for the next start.
+    pub async fn drain(&self) {
+        let (done, finished) = oneshot::channel();
+        if self.shared.signals.send(Signal::Drain(done)).is_ok() {
+            // An error means that the dispatcher is gone already.
+            let _ = finished.await;
+        }
+    }
+
+    /// How many instances this node holds.
+    pub fn held(&self) -> usize {
+        self.shared.held.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// How it does. Costs nothing.
+    pub fn health(&self) -> EngineHealth {
+        self.shared.pulse.health(self.shared.settings.lease_millis)
     }
 
     /// Stops taking up work, waits for commits under way, and gives up the instances held. Runs are stopped; they go on at the next start.

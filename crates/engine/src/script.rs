@@ -1,6 +1,6 @@
 //! Scripts: what is kept of an upload, and how a version becomes something the runtime can start.
 
-use crate::EngineError;
+use crate::{EngineError, SecretText, Secrets};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -58,7 +58,7 @@ pub enum ScriptBinding {
         /// Its name in `env`.
         name: String,
         /// The string.
-        text: String,
+        text: SecretText,
     },
     /// A parsed JSON value.
     Json {
@@ -134,6 +134,21 @@ pub struct ScriptMetadata {
     pub startup_millis: u64,
     /// Annotations, as JSON text of an object.
     pub annotations: Option<String>,
+    /// Who uploaded it, and with what.
+    #[serde(default)]
+    pub author: Author,
+}
+
+/// Who made something, and with what.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Author {
+    /// The program: `wrangler`, `api`; empty where it is not known.
+    pub source: String,
+    /// Id of the author.
+    pub id: String,
+    /// Address of the author.
+    pub email: String,
 }
 
 /// [`ModuleKind`] in its stored form.
@@ -192,17 +207,40 @@ impl ScriptMetadata {
             )))
         })
     }
+
+    /// Its stored form. Secrets must be encrypted.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub(crate) fn to_stored(&self) -> Result<String, EngineError> {
+        serde_json::to_string(self).map_err(|error| EngineError::InvalidInput(error.to_string()))
+    }
+
+    /// Whether a secret is stored as an older release did: unencrypted.
+    pub(crate) fn has_plain_secrets(&self) -> bool {
+        let is_plain = |binding: &ScriptBinding| {
+            matches!(
+                binding,
+                ScriptBinding::SecretText {
+                    text: SecretText::Plain(_),
+                    ..
+                }
+            )
+        };
+        self.bindings.iter().any(is_plain)
+    }
 }
 
 /// The runtime's view of the scripts in a store.
 pub struct StoredWorkers {
     store: Arc<dyn Store>,
+    secrets: Arc<Secrets>,
 }
 
 impl StoredWorkers {
-    /// The scripts of this store.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    /// The scripts of this store, whose secrets these open.
+    pub fn new(store: Arc<dyn Store>, secrets: Arc<Secrets>) -> Self {
+        Self { store, secrets }
     }
 }
 
@@ -215,7 +253,12 @@ impl WorkerSource for StoredWorkers {
             .await
             .map_err(|error| WorkerError::Process(error.to_string()))?;
         let stored = stored.ok_or_else(|| WorkerError::Unknown(id.clone()))?;
-        let metadata = ScriptMetadata::from_stored(&stored.metadata)
+        let mut metadata = ScriptMetadata::from_stored(&stored.metadata)
+            .map_err(|error| WorkerError::Process(error.to_string()))?;
+        metadata.bindings = self
+            .secrets
+            .unseal(&id.0, metadata.bindings)
+            .await
             .map_err(|error| WorkerError::Process(error.to_string()))?;
         worker_spec(id.clone(), stored, metadata).map(Arc::new)
     }
@@ -257,8 +300,16 @@ fn worker_spec(
 
 fn runtime_binding(binding: ScriptBinding) -> Result<Binding, WorkerError> {
     Ok(match binding {
-        ScriptBinding::PlainText { name, text } | ScriptBinding::SecretText { name, text } => {
-            Binding::Text { name, text }
+        ScriptBinding::PlainText { name, text }
+        | ScriptBinding::SecretText {
+            name,
+            text: SecretText::Plain(text),
+        } => Binding::Text { name, text },
+        ScriptBinding::SecretText {
+            name,
+            text: SecretText::Sealed(_),
+        } => {
+            return Err(WorkerError::Process(format!("the secret \"{name}\" was not opened")));
         }
         ScriptBinding::Json { name, json } => Binding::Json { name, json },
         ScriptBinding::DataBlob { name, data } => Binding::Data {
@@ -331,6 +382,7 @@ pub(crate) fn metadata_of(upload: &Upload, checked: &Checked) -> ScriptMetadata 
         exports: checked.exports.iter().cloned().collect(),
         startup_millis: checked.startup_millis,
         annotations: upload.annotations.clone(),
+        author: Author::default(),
     }
 }
 

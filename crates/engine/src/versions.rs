@@ -135,7 +135,8 @@ impl Engine {
         let Some(stored) = self.shared.store.script_modules(&version).await? else {
             return Ok(None);
         };
-        let metadata = ScriptMetadata::from_stored(&stored.metadata)?;
+        let mut metadata = ScriptMetadata::from_stored(&stored.metadata)?;
+        metadata.bindings = self.shared.secrets.unseal(&version, metadata.bindings).await?;
         let mut upload = upload.clone();
         if upload.secrets == EarlierSecrets::Keep {
             self.keep_secrets(account, script, &mut upload).await?;
@@ -155,7 +156,11 @@ impl Engine {
             .iter()
             .map(|module| (module.name.as_str(), &module.content))
             .collect();
-        if kept != new || metadata_of(&upload, &checked) != metadata {
+        let asked = ScriptMetadata {
+            author: metadata.author.clone(),
+            ..metadata_of(&upload, &checked)
+        };
+        if kept != new || asked != metadata {
             return Ok(None);
         }
         Ok(Some(UploadedScript {

@@ -3,14 +3,18 @@
 //! [`Server::start`] puts store, runtime and engine together and listens; [`Server::run_until`] answers. The way of a request: `serve` (the
 //! connection) → `app` (the way in) → `route` (which route) → `routes` (its handler) → the engine.
 
+mod access;
 mod answer;
 mod app;
 mod auth;
+pub mod backup;
 mod bindings;
 mod body;
 mod door;
 mod drain;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heart;
 mod hosts;
 mod jobs;
@@ -20,23 +24,29 @@ mod routes;
 mod serve;
 mod settings;
 mod subscribers;
+mod tails;
 mod testing;
+mod tls;
 mod upload;
 
 #[cfg(test)]
 mod tests;
 
+pub use access::{AccessSettings, ClientAddress};
 pub use auth::Auth;
-pub use cairn_engine::{Engine, Settings};
+pub use cairn_engine::{Engine, KeySource, Settings};
 pub use cairn_runtime::workerd::Egress;
+pub use cairn_store::sqlite::examine::{Examined, Soundness, examine};
 pub use error::ServerError;
 pub use settings::{SettingError, settings_reference};
 pub use testing::TestSupport;
+pub use tls::{TlsError, TlsFiles};
 
+use access::Access;
 use app::App;
 use bindings::Bindings;
 use body::BodyLimits;
-use cairn_engine::{Clock, Parts, StoredWorkers};
+use cairn_engine::{Clock, Parts, Secrets, StoredWorkers, SystemClock};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_store::Store;
 use cairn_store::sqlite::SqliteStore;
@@ -47,9 +57,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use serve::Entrance;
 use subscribers::Subscribers;
+use tails::Tails;
+use tls::Tls;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// The file in the data directory with the key of secrets, when none was given.
+const SECRETS_KEY_FILE: &str = "secrets.key";
 
 /// What a server is made of.
 #[derive(Debug, Clone)]
@@ -60,6 +77,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Who may ask.
     pub auth: Auth,
+    /// The key that the secrets of scripts are encrypted with.
+    pub secrets_key: KeySource,
     /// The workerd executable.
     pub workerd: PathBuf,
     /// Where processes have their sockets; its path must be short. A folder of the system's temporary directory when absent.
@@ -72,6 +91,12 @@ pub struct Config {
     pub testing: TestSupport,
     /// Limits and sizes of the engine.
     pub settings: Settings,
+    /// Certificate and key; plain HTTP without, which addresses of other machines want a proxy for.
+    pub tls: Option<TlsFiles>,
+    /// Who says where requests come from. A proxy is taken to end TLS.
+    pub client_address: ClientAddress,
+    /// Limits of tokens and of the audit log.
+    pub access: AccessSettings,
     /// Bytes of an uploaded script, all modules together (`limits.script_bytes`).
     pub script_bytes: usize,
     /// Bytes of any other body (`limits.json_bytes`).
@@ -82,8 +107,10 @@ impl Config {
     /// The defaults: 127.0.0.1:8787, a token that is made at first start, public addresses only, 60 seconds idle.
     pub fn new(data_dir: impl Into<PathBuf>, workerd: impl Into<PathBuf>) -> Self {
         let limits = BodyLimits::default();
+        let data_dir = data_dir.into();
         Self {
-            data_dir: data_dir.into(),
+            secrets_key: KeySource::Own(data_dir.join(SECRETS_KEY_FILE)),
+            data_dir,
             listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
             auth: Auth::Token(None),
             workerd: workerd.into(),
@@ -92,6 +119,9 @@ impl Config {
             process_idle: Duration::from_secs(60),
             testing: TestSupport::Absent,
             settings: Settings::default(),
+            tls: None,
+            client_address: ClientAddress::Peer,
+            access: AccessSettings::default(),
             script_bytes: limits.script_bytes,
             json_bytes: limits.json_bytes,
         }
@@ -104,7 +134,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     runtime: Arc<Workerd>,
     bindings: Arc<Bindings>,
-    listener: TcpListener,
+    entrance: Entrance,
     address: SocketAddr,
     app: Arc<App>,
     new_token: Option<String>,
@@ -128,6 +158,11 @@ impl Server {
         if config.auth == Auth::Open && !config.listen.ip().is_loopback() {
             return Err(ServerError::OpenToAll(config.listen));
         }
+        let is_plain = config.tls.is_none() && config.client_address == ClientAddress::Peer;
+        if is_plain && !config.listen.ip().is_loopback() {
+            return Err(ServerError::NeedsTls(config.listen));
+        }
+        let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let cannot_listen = |error| ServerError::Listen {
             address: config.listen,
             error,
@@ -137,20 +172,26 @@ impl Server {
         let data_dir = config.data_dir.clone();
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&data_dir)).await;
         let opened = opened.map_err(|error| ServerError::Runtime(std::io::Error::other(error)))?;
-        let store: Arc<dyn Store> = Arc::new(opened?);
+        let store = Arc::new(opened?);
+        let secrets = Arc::new(Secrets::open(Arc::clone(&store) as _, config.secrets_key.clone()).await?);
         let (gate, new_token) = auth::set_up(config.auth.clone(), store.as_ref()).await?;
+        let access = (config.access, config.client_address, Arc::new(SystemClock) as _);
+        let access = Access::set_up(gate, Arc::clone(&store) as _, access).await?;
+        let store: Arc<dyn Store> = store;
         let heart = Heart::new().map_err(ServerError::Runtime)?;
         let (clock, testing) = testing::clock(config.testing);
         let started = heart
             .run(start_engine(
                 workerd_config(&config),
-                (Arc::clone(&store), clock),
+                (Arc::clone(&store), secrets, clock),
                 config.settings,
             ))
             .await;
         let (engine, runtime) = started.map_err(ServerError::Runtime)??;
         let bindings = Arc::new(Bindings::new(engine.clone()));
         runtime.set_bindings(Arc::clone(&bindings) as _);
+        let tails = Arc::new(Tails::default());
+        runtime.set_traces(Arc::clone(&tails) as _);
         let limits = BodyLimits {
             json_bytes: config.json_bytes,
             script_bytes: config.script_bytes,
@@ -159,12 +200,13 @@ impl Server {
         let door = Arc::new(door::Processes(Arc::clone(&runtime)));
         let app = Arc::new(App {
             engine: engine.clone(),
-            gate,
+            access,
             door,
             limits,
             jobs: Jobs::default(),
             handlers: Handlers::default(),
             subscribers: Subscribers::new()?,
+            tails,
             testing,
             address,
         });
@@ -173,7 +215,7 @@ impl Server {
             store,
             runtime,
             bindings,
-            listener,
+            entrance: Entrance::new(listener, tls),
             address,
             app,
             new_token,
@@ -202,14 +244,22 @@ impl Server {
             engine,
             runtime,
             bindings,
-            listener,
+            entrance,
             app,
             store,
             heart,
             ..
         } = self;
-        let router = app::router(app);
-        serve::serve(listener, router, shutdown).await;
+        let tails = Arc::clone(&app.tails);
+        let router = app::router(Arc::clone(&app));
+        let mut chores = JoinSet::new();
+        if let Some(tls) = &entrance.tls {
+            chores.spawn(Arc::clone(tls).keep_looking());
+        }
+        chores.spawn(async move { app.access.tidy().await });
+        serve::serve(entrance, router, shutdown).await;
+        chores.shutdown().await;
+        tails.close();
         engine.shutdown().await;
         runtime.shutdown().await;
         bindings.close();
@@ -229,17 +279,18 @@ impl Server {
 
 async fn start_engine(
     workerd: WorkerdConfig,
-    (store, clock): (Arc<dyn Store>, Arc<dyn Clock>),
+    (store, secrets, clock): (Arc<dyn Store>, Arc<Secrets>, Arc<dyn Clock>),
     settings: Settings,
 ) -> Result<(Engine, Arc<Workerd>), ServerError> {
     let (reporter, reports) = mpsc::unbounded_channel();
-    let workers = Arc::new(StoredWorkers::new(Arc::clone(&store)));
+    let workers = Arc::new(StoredWorkers::new(Arc::clone(&store), Arc::clone(&secrets)));
     let runtime = Workerd::new(workerd, workers, reporter).map_err(ServerError::Runtime)?;
     let parts = Parts {
         store,
         runtime: Arc::clone(&runtime) as _,
         reports,
         clock,
+        secrets,
         settings,
     };
     Ok((Engine::start(parts).await?, runtime))

@@ -338,8 +338,10 @@ impl World {
             self.random.fork(3),
             (self.faults, self.model.clone()),
         );
+        let faulty: Arc<dyn cairn_store::Store> = Arc::new(faulty);
         let parts = Parts {
-            store: Arc::new(faulty),
+            secrets: Arc::new(cairn_engine::Secrets::in_memory(Arc::clone(&faulty))),
+            store: faulty,
             runtime: Arc::new(runtime.clone()),
             reports,
             clock: Arc::new(clock),

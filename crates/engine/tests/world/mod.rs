@@ -54,8 +54,10 @@ impl World {
         };
         let runtime = Scripted::new(reporter, checked);
         let clock = Arc::new(ShiftedClock::over(StepClock(begun)));
+        let store: Arc<dyn cairn_store::Store> = Arc::new(store);
         let parts = Parts {
-            store: Arc::new(store),
+            secrets: Arc::new(cairn_engine::Secrets::in_memory(Arc::clone(&store))),
+            store,
             runtime: Arc::clone(&runtime) as _,
             reports,
             clock: Arc::clone(&clock) as _,

@@ -1,32 +1,67 @@
-//! Versions of a script and the one that is deployed.
+//! Versions of a script, and its deployments.
 
+use super::origin::{annotated, deployed_with};
 use super::scripts::{existing, shown_binding};
 use super::words;
-use crate::answer::{Answer, bad, done, engine};
+use crate::answer::{Answer, bad, done, engine, page};
 use crate::app::Call;
 use crate::body;
 use axum::body::Body;
 use cairn_api::{
-    ApiError, Deployment, DeploymentRequest, DeploymentVersion, Deployments, Failure, ScriptVersion,
+    ApiError, DeploymentRequest, DeploymentVersion, Deployments, Failure, OffsetPage, ScriptVersion,
     ScriptVersionList, VersionMetadata, VersionResources, VersionScript,
 };
-use cairn_engine::{EngineError, ScriptMetadata, ScriptVersionRow, Timestamp};
+use cairn_engine::{
+    Author, Deployment, EngineError, ScriptBinding, ScriptMetadata, ScriptVersionRow, SecretText,
+};
 use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// `GET …/versions`
+/// Versions on a page where the request does not say.
+const PER_PAGE: u64 = 50;
+/// Deployments that are shown.
+const SHOWN: usize = 100;
+/// What a deployment of a version says that was deployed before.
+const ROLLBACK: &str = "rollback";
+/// A version with this source came before sources were kept.
+const FIRST_SOURCE: &str = "wrangler";
+
+/// `GET …/versions`: those that can be deployed all at once, as all of them can; otherwise by pages.
 pub(super) async fn versions(call: &Call, account: &str, script: &str) -> Answer {
     existing(call, account, script).await?;
+    let deployable = call
+        .query
+        .word("deployable", &[("true", true), ("false", false)])?;
+    let asked: OffsetPage = call.query.offset_page(PER_PAGE)?;
     let rows = call
         .engine()
         .script_versions(account, script)
         .await
         .map_err(engine)?;
     let items: Result<Vec<ScriptVersion>, Failure> = rows.into_iter().map(shown).collect();
-    done(ScriptVersionList { items: items? })
+    let items = items?;
+    if deployable == Some(true) {
+        return done(ScriptVersionList { items });
+    }
+    let total = items.len() as u64;
+    let skipped = usize::try_from(asked.offset()).unwrap_or(usize::MAX);
+    let taken = usize::try_from(asked.per_page).unwrap_or(usize::MAX);
+    let items: Vec<ScriptVersion> = items.into_iter().skip(skipped).take(taken).collect();
+    let info = asked.info(items.len(), total);
+    page(ScriptVersionList { items }, info)
 }
 
 /// `GET …/versions/:id`
 pub(super) async fn version(call: &Call, account: &str, (script, id): (&str, &str)) -> Answer {
+    done(find(call, (account, script), id).await?)
+}
+
+/// A version of a script, as clients see it.
+pub(super) async fn find(
+    call: &Call,
+    (account, script): (&str, &str),
+    id: &str,
+) -> Result<ScriptVersion, Failure> {
     existing(call, account, script).await?;
     let rows = call
         .engine()
@@ -34,23 +69,22 @@ pub(super) async fn version(call: &Call, account: &str, (script, id): (&str, &st
         .await
         .map_err(engine)?;
     let row = rows.into_iter().find(|row| row.id == id);
-    done(shown(
-        row.ok_or_else(|| engine(EngineError::VersionNotFound(id.into())))?,
-    )?)
+    shown(row.ok_or_else(|| engine(EngineError::VersionNotFound(id.into())))?)
 }
 
 /// A version as clients see it.
-pub(super) fn shown(row: ScriptVersionRow) -> Result<ScriptVersion, Failure> {
+fn shown(row: ScriptVersionRow) -> Result<ScriptVersion, Failure> {
     let metadata = ScriptMetadata::from_stored(&row.metadata).map_err(engine)?;
     let created_on = words::time(row.created_at);
+    let Author { source, id, email } = known(metadata.author.clone());
     Ok(ScriptVersion {
         number: row.number,
         metadata: VersionMetadata {
             created_on,
             modified_on: created_on,
-            source: "wrangler".into(),
-            author_id: String::new(),
-            author_email: String::new(),
+            source: source.clone(),
+            author_id: id,
+            author_email: email,
         },
         annotations: annotations(&metadata),
         resources: VersionResources {
@@ -58,7 +92,7 @@ pub(super) fn shown(row: ScriptVersionRow) -> Result<ScriptVersion, Failure> {
             script: VersionScript {
                 etag: row.id.clone(),
                 handlers: handlers(&metadata),
-                last_deployed_from: "wrangler".into(),
+                last_deployed_from: source,
             },
             script_runtime: json!({
                 "compatibility_date": metadata.compatibility_date,
@@ -71,8 +105,19 @@ pub(super) fn shown(row: ScriptVersionRow) -> Result<ScriptVersion, Failure> {
     })
 }
 
+/// An author; of what came before authors were kept, wrangler.
+pub(super) fn known(author: Author) -> Author {
+    if author.source.is_empty() {
+        return Author {
+            source: FIRST_SOURCE.into(),
+            ..author
+        };
+    }
+    author
+}
+
 /// Kinds of entry points: a default export is taken to have `fetch`.
-fn handlers(metadata: &ScriptMetadata) -> Vec<String> {
+pub(super) fn handlers(metadata: &ScriptMetadata) -> Vec<String> {
     let answers = metadata.exports.iter().any(|export| export == "default");
     if answers { vec!["fetch".into()] } else { Vec::new() }
 }
@@ -82,30 +127,54 @@ fn annotations(metadata: &ScriptMetadata) -> Json {
     serde_json::from_str(text).unwrap_or_else(|_| json!({}))
 }
 
-/// `GET …/deployments`: the current one.
+/// `GET …/deployments`: newest first.
 pub(super) async fn list(call: &Call, account: &str, script: &str) -> Answer {
-    let row = existing(call, account, script).await?;
-    let deployments = match row.deployed {
-        Some((version, at)) => {
-            let metadata = call.engine().script_metadata(&version).await.map_err(engine)?;
-            vec![deployment(version, at, annotations(&metadata))]
-        }
-        None => Vec::new(),
-    };
-    done(Deployments { deployments })
+    existing(call, account, script).await?;
+    let deployments = call.engine().deployments(account, script).await.map_err(engine)?;
+    done(Deployments {
+        deployments: deployments.into_iter().take(SHOWN).map(deployment).collect(),
+    })
 }
 
-fn deployment(version: String, at: Timestamp, annotations: Json) -> Deployment {
-    Deployment {
-        // Deployments have no life of their own here: a version is deployed or it is not.
-        id: version.clone(),
-        source: "wrangler".into(),
+/// `GET …/deployments/:id`
+pub(super) async fn one(call: &Call, (account, script): (&str, &str), id: &str) -> Answer {
+    existing(call, account, script).await?;
+    let deployments = call.engine().deployments(account, script).await.map_err(engine)?;
+    let found = deployments.into_iter().find(|deployment| deployment.id == id);
+    done(deployment(found.ok_or_else(|| no_deployment(id))?))
+}
+
+/// `DELETE …/deployments/:id`
+pub(super) async fn delete(call: &Call, (account, script): (&str, &str), id: &str) -> Answer {
+    existing(call, account, script).await?;
+    let _changing = call.engine().lock_script(account, script).await;
+    let forgotten = call.engine().forget_deployment(account, script, id).await;
+    if forgotten.map_err(engine)? {
+        done(Json::Null)
+    } else {
+        Err(no_deployment(id))
+    }
+}
+
+fn no_deployment(id: &str) -> Failure {
+    Failure::new(
+        ApiError::VersionNotFound,
+        format!("the script has no deployment \"{id}\""),
+    )
+}
+
+fn deployment(row: Deployment) -> cairn_api::Deployment {
+    let author = known(row.origin.author);
+    let annotations = row.origin.annotations.as_ref().map(|raw| raw.get());
+    cairn_api::Deployment {
+        id: row.id,
+        source: author.source,
         strategy: "percentage".into(),
-        author_email: String::new(),
-        created_on: words::time(at),
-        annotations,
+        author_email: author.email,
+        created_on: words::time(row.at),
+        annotations: serde_json::from_str(annotations.unwrap_or("{}")).unwrap_or_else(|_| json!({})),
         versions: vec![DeploymentVersion {
-            version_id: version,
+            version_id: row.version,
             percentage: 100.0,
         }],
     }
@@ -115,6 +184,31 @@ fn deployment(version: String, at: Timestamp, annotations: Json) -> Deployment {
 pub(super) async fn create(call: &Call, body: Body, (account, script): (&str, &str)) -> Answer {
     existing(call, account, script).await?;
     let asked: DeploymentRequest = body::json(body, &call.app.limits).await?;
+    let version = only_version(&asked)?.to_owned();
+    let forced = call.query.word("force", &[("true", true), ("false", false)])? == Some(true);
+    let cairn = call.engine();
+    let _changing = cairn.lock_script(account, script).await;
+    let row = existing(call, account, script).await?;
+    if let Some((deployed, _)) = &row.deployed
+        && !forced
+    {
+        refuse_changed_secrets(call, (account, script), (deployed, &version)).await?;
+    }
+    let earlier = cairn.deployments(account, script).await.map_err(engine)?;
+    let newest = earlier.first().is_some_and(|newest| newest.version == version);
+    let was_deployed = earlier.iter().any(|deployment| deployment.version == version);
+    let mut annotations = asked.annotations.map(|annotations| annotations.to_string());
+    if was_deployed && !newest {
+        annotations = Some(annotated(annotations.as_deref(), ROLLBACK)?);
+    }
+    let origin = deployed_with(call, annotations.as_deref())?;
+    let made = cairn.deploy(account, script, (&version, &origin)).await;
+    call.remarks.detail(format!("version {version}"));
+    done(deployment(made.map_err(engine)?))
+}
+
+/// The one version that is to have all requests.
+fn only_version(asked: &DeploymentRequest) -> Result<&str, Failure> {
     let [version] = asked.versions.as_slice() else {
         let count = asked.versions.len();
         return Err(match count {
@@ -133,22 +227,46 @@ pub(super) async fn create(call: &Call, body: Body, (account, script): (&str, &s
             version.percentage
         )));
     }
-    let cairn = &call.app.engine;
-    cairn
-        .deploy_version(account, script, &version.version_id)
+    Ok(&version.version_id)
+}
+
+/// Going back to a version brings its secrets back, which may have been changed for a reason.
+async fn refuse_changed_secrets(
+    call: &Call,
+    (account, script): (&str, &str),
+    (deployed, asked): (&str, &str),
+) -> Result<(), Failure> {
+    let versions = call
+        .engine()
+        .script_versions(account, script)
         .await
         .map_err(engine)?;
-    let at = cairn
-        .script(account, script)
-        .await
-        .map_err(engine)?
-        .and_then(|row| row.deployed)
-        .map(|(_, at)| at);
-    let at =
-        at.ok_or_else(|| Failure::new(ApiError::ScriptNotFound, format!("script \"{script}\" is gone")))?;
-    done(deployment(
-        version.version_id.clone(),
-        at,
-        asked.annotations.unwrap_or_else(|| json!({})),
+    let number = |id: &str| versions.iter().find(|row| row.id == id).map(|row| row.number);
+    if number(asked) >= number(deployed) || number(asked).is_none() {
+        return Ok(());
+    }
+    let (now, then) = (secrets(call, deployed).await?, secrets(call, asked).await?);
+    let names: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+    let changed = names.into_iter().filter(|name| now.get(*name) != then.get(*name));
+    let changed: Vec<&str> = changed.map(String::as_str).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ApiError::SecretsChanged,
+        format!(
+            "Version {asked} has other secrets than the deployed one; send ?force=true to deploy it all the same. \
+             The following secrets have changed: {}",
+            changed.join(", ")
+        ),
     ))
+}
+
+async fn secrets(call: &Call, version: &str) -> Result<BTreeMap<String, SecretText>, Failure> {
+    let bindings = call.engine().bindings_of(version).await.map_err(engine)?;
+    let secrets = bindings.into_iter().filter_map(|binding| match binding {
+        ScriptBinding::SecretText { name, text } => Some((name, text)),
+        _ => None,
+    });
+    Ok(secrets.collect())
 }

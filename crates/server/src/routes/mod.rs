@@ -1,5 +1,6 @@
 //! The routes, one subject a file. Each handler reads its request, asks the engine, and writes the answer.
 
+pub(crate) mod access;
 mod batch;
 mod commands;
 mod create;
@@ -8,6 +9,7 @@ mod describe;
 pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod openapi;
+mod origin;
 pub(crate) mod scripts;
 mod subscribe;
 pub(crate) mod tails;

@@ -1,57 +1,63 @@
 //! Uploading a script: with and without deploying it.
 
-use super::scripts::{deployed_metadata, existing};
+use super::origin::{annotated, author, deployed_with};
+use super::scripts::existing;
 use super::{deployments, words};
 use crate::answer::{Answer, done, engine};
 use crate::app::Call;
 use crate::upload::{self, Plan};
 use axum::body::Body;
 use cairn_api::{ApiError, Failure, ScriptUploaded};
-use cairn_engine::{PutWorkflow, UploadedScript, check_workflow_name};
+use cairn_engine::{PutWorkflow, Upload, UploadedScript, check_workflow_name};
+use tokio::sync::OwnedMutexGuard;
 
 /// Longest name of a script: it is a part of a host name.
 const NAME_MAX: usize = 63;
+/// What versions and deployments of an upload say of how they came about.
+const UPLOAD: &str = "upload";
 
 /// `PUT …/scripts/:s`: uploads and deploys.
 pub(super) async fn put(call: &Call, body: Body, (account, script): (&str, &str)) -> Answer {
     let (uploaded, workflows) = keep(call, body, (account, script), Same::Reuse).await?;
     let cairn = call.engine();
-    cairn
-        .deploy_version(account, script, &uploaded.version)
-        .await
-        .map_err(engine)?;
+    let deployed = cairn.script(account, script).await.map_err(engine)?;
+    let deployed = deployed.and_then(|row| row.deployed);
+    if deployed.is_none_or(|(version, _)| version != uploaded.version) {
+        let origin = deployed_with(call, uploaded.annotations.as_deref())?;
+        let version = (uploaded.version.as_str(), &origin);
+        cairn.deploy(account, script, version).await.map_err(engine)?;
+    }
     for (name, put) in workflows {
         cairn.put_workflow(account, &name, put).await.map_err(engine)?;
     }
     let row = existing(call, account, script).await?;
+    call.remarks.detail(format!("version {}", uploaded.version));
     done(ScriptUploaded {
         id: script.into(),
         etag: uploaded.version.clone(),
-        deployment_id: uploaded.version,
+        deployment_id: uploaded.version.clone(),
         created_on: words::time(row.created_at),
         modified_on: words::time(row.modified_at),
-        startup_time_ms: uploaded.startup_millis,
-        handlers: if uploaded.has_default_export {
+        startup_time_ms: uploaded.script.startup_millis,
+        handlers: if uploaded.script.has_default_export {
             vec!["fetch".into()]
         } else {
             Vec::new()
         },
-        workflow_classes: uploaded.workflow_classes,
+        workflow_classes: uploaded.script.workflow_classes,
     })
 }
 
 /// `POST …/versions`: uploads, for a deployment to come. Workflows of `exports` are left to what follows: wrangler puts them itself.
 pub(super) async fn version(call: &Call, body: Body, (account, script): (&str, &str)) -> Answer {
     let (uploaded, _) = keep(call, body, (account, script), Same::Keep).await?;
-    let rows = call
-        .engine()
-        .script_versions(account, script)
-        .await
-        .map_err(engine)?;
-    let row = rows.into_iter().find(|row| row.id == uploaded.version);
-    let row =
-        row.ok_or_else(|| Failure::new(ApiError::ScriptNotFound, format!("script \"{script}\" is gone")))?;
-    let mut version = deployments::shown(row)?;
+    call.remarks.detail(format!("version {}", uploaded.version));
+    shown(call, (account, script), &uploaded.script).await
+}
+
+/// A version that was made just now, as clients see it.
+pub(super) async fn shown(call: &Call, (account, script): (&str, &str), uploaded: &UploadedScript) -> Answer {
+    let mut version = deployments::find(call, (account, script), &uploaded.version).await?;
     version.startup_time_ms = Some(uploaded.startup_millis);
     done(version)
 }
@@ -65,20 +71,32 @@ enum Same {
     Keep,
 }
 
+/// What was kept, or was there already.
+struct Kept {
+    version: String,
+    script: UploadedScript,
+    annotations: Option<String>,
+    /// Nobody else changes the script before this one is deployed.
+    _changing: OwnedMutexGuard<()>,
+}
+
 /// Reads an upload, checks that it runs, and keeps it. What is refused changes nothing.
 async fn keep(
     call: &Call,
     body: Body,
     (account, script): (&str, &str),
     same: Same,
-) -> Result<(UploadedScript, Vec<(String, PutWorkflow)>), Failure> {
+) -> Result<(Kept, Vec<(String, PutWorkflow)>), Failure> {
     check_script_name(script)?;
     let form = upload::read(&call.headers, body, &call.app.limits).await?;
-    let earlier = match call.engine().script(account, script).await.map_err(engine)? {
-        Some(row) => deployed_metadata(call, &row).await?,
-        None => None,
-    };
-    let Plan { upload, workflows } = upload::plan(form, earlier)?;
+    let cairn = call.engine();
+    let changing = cairn.lock_script(account, script).await;
+    let earlier = cairn.latest_bindings(account, script).await.map_err(engine)?;
+    let Plan {
+        mut upload,
+        workflows,
+    } = upload::plan(form, earlier)?;
+    upload.annotations = Some(annotated(upload.annotations.as_deref(), UPLOAD)?);
     let mut puts = Vec::with_capacity(workflows.len());
     for (class, export) in workflows {
         let name = export.name.clone();
@@ -90,18 +108,37 @@ async fn keep(
         })?;
         puts.push((name, export.put(script, &class)?));
     }
-    if same == Same::Reuse {
-        let unchanged = call.engine().unchanged(account, script, &upload).await;
-        if let Some(uploaded) = unchanged.map_err(engine)? {
-            return Ok((uploaded, puts));
-        }
+    let annotations = upload.annotations.clone();
+    let script = match reusable(call, (account, script), &upload, same).await? {
+        Some(unchanged) => unchanged,
+        None => cairn
+            .upload_script_by((account, script), upload, author(call))
+            .await
+            .map_err(engine)?,
+    };
+    let kept = Kept {
+        version: script.version.clone(),
+        script,
+        annotations,
+        _changing: changing,
+    };
+    Ok((kept, puts))
+}
+
+async fn reusable(
+    call: &Call,
+    (account, script): (&str, &str),
+    upload: &Upload,
+    same: Same,
+) -> Result<Option<UploadedScript>, Failure> {
+    match same {
+        Same::Keep => Ok(None),
+        Same::Reuse => call
+            .engine()
+            .unchanged(account, script, upload)
+            .await
+            .map_err(engine),
     }
-    let uploaded = call
-        .engine()
-        .upload_script(account, script, upload)
-        .await
-        .map_err(engine)?;
-    Ok((uploaded, puts))
 }
 
 fn check_script_name(script: &str) -> Result<(), Failure> {

@@ -181,7 +181,7 @@ async fn uploads_that_are_none() {
         10002
     );
     let no_metadata = world.upload(("PUT", "/workers/scripts/s"), ("{}", "")).await;
-    assert!(no_metadata.failure().2.contains("compatibility_date"));
+    assert!(no_metadata.failure().2.contains("main_module"));
     let broken = world.upload(("PUT", "/workers/scripts/s"), ("{bad", "")).await;
     assert!(broken.failure().2.contains("\"metadata\""));
     let (_, code, message) = world

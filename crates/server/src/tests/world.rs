@@ -1,24 +1,26 @@
 //! A router with a store in memory and a fake runtime.
 
+use crate::access::{Access, AccessSettings, ClientAddress};
 use crate::app::{App, router};
 use crate::auth::{self, Auth};
 use crate::body::BodyLimits;
 use crate::hosts::{Handlers, WorkerConnection, WorkerDoor};
 use crate::jobs::Jobs;
-use crate::serve::serve;
+use crate::serve::{Entrance, serve};
 use crate::subscribers::Subscribers;
 use crate::testing::{self, TestSupport};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
-use cairn_engine::{Engine, Parts, Settings};
+use cairn_engine::{Clock, Engine, Parts, Settings, SystemClock, Timestamp};
 use cairn_runtime::{Checked, Command, Runtime, WorkerError, WorkerId, WorkerSpec};
 use cairn_store::memory::MemoryStore;
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -29,6 +31,21 @@ use tower::ServiceExt;
 pub(super) const TOKEN: &str = "secret";
 /// Where their routes begin.
 pub(super) const ACCOUNT: &str = "/client/v4/accounts/acc";
+
+/// A clock that stands until it is put forward.
+pub(super) struct StepClock(AtomicI64);
+
+impl StepClock {
+    pub(super) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for StepClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
 
 /// Accepts every script whose main module does not say `throw`. Its runs never come to an end by themselves.
 struct IdleRuntime;
@@ -117,6 +134,9 @@ impl WorkerDoor for PanickingDoor {
 pub(super) struct World {
     router: Router,
     pub(super) engine: Engine,
+    pub(super) store: Arc<MemoryStore>,
+    /// What tokens and the audit log take for the time.
+    pub(super) clock: Arc<StepClock>,
 }
 
 /// An answer, read.
@@ -223,17 +243,22 @@ impl World {
     ) -> Self {
         let store = Arc::new(MemoryStore::new());
         let (gate, _) = auth::set_up(auth, store.as_ref()).await.unwrap();
+        let step_clock = Arc::new(StepClock(AtomicI64::new(SystemClock.now().0)));
+        let access = (AccessSettings::default(), ClientAddress::Peer, Arc::clone(&step_clock) as _);
+        let access = Access::set_up(gate, Arc::clone(&store) as _, access).await.unwrap();
         let (_, reports) = mpsc::unbounded_channel();
         let (clock, testing) = testing::clock(test_support);
         let settings = Settings {
             inbox_messages: 3,
             ..Settings::default()
         };
+        let secrets = Arc::new(cairn_engine::Secrets::in_memory(Arc::clone(&store) as _));
         let engine = Engine::start(Parts {
-            store,
+            store: Arc::clone(&store) as _,
             runtime: Arc::new(IdleRuntime),
             reports,
             clock,
+            secrets,
             settings,
         })
         .await
@@ -241,14 +266,17 @@ impl World {
         let address = SocketAddr::from(([127, 0, 0, 1], 8787));
         Self {
             engine: engine.clone(),
+            store,
+            clock: step_clock,
             router: router(Arc::new(App {
                 engine,
-                gate,
+                access,
                 door,
                 limits,
                 jobs: Jobs::default(),
                 handlers: Handlers::default(),
-                subscribers: Subscribers::new().unwrap(),
+                tails: Arc::default(),
+            subscribers: Subscribers::new().unwrap(),
                 testing,
                 address,
             })),
@@ -259,7 +287,7 @@ impl World {
     pub(super) async fn listen(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, self.router.clone(), std::future::pending()));
+        tokio::spawn(serve(Entrance::new(listener, None), self.router.clone(), std::future::pending()));
         address
     }
 
@@ -267,6 +295,32 @@ impl World {
     pub(super) async fn send(&self, request: Request<Body>) -> Answered {
         let Ok(response) = self.router.clone().oneshot(request).await;
         read(response).await
+    }
+
+    /// A request with some token, to any path.
+    pub(super) async fn ask(&self, token: &str, (method, path): (&str, &str), body: &str) -> Answered {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        self.send(request).await
+    }
+
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// What the clock of tokens shows.
+    pub(super) fn clock_millis(&self) -> i64 {
+        self.clock.now().0
+    }
+
+    /// Makes a token; its id, and the token.
+    pub(super) async fn token(&self, body: &str) -> (String, String) {
+        let made = self.ask(TOKEN, ("POST", "/cairn/v1/tokens"), body).await.result();
+        (made["id"].as_str().unwrap().into(), made["value"].as_str().unwrap().into())
     }
 
     /// A request with the token, to a path below the account.

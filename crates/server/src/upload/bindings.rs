@@ -5,13 +5,13 @@ use super::metadata::RawBinding;
 use super::{Metadata, refused};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cairn_api::Failure;
-use cairn_engine::{ScriptBinding, ScriptMetadata, check_workflow_name};
+use cairn_api::{ApiError, Failure};
+use cairn_engine::{ScriptBinding, SecretText, check_workflow_name};
 use std::collections::HashSet;
 
 const KNOWN: &str = "plain_text, json, secret_text, text_blob, data_blob, wasm_module, workflow and inherit";
 
-/// Bindings of the deployed version, and which of them stay without being named.
+/// Bindings of the newest version, and which of them stay without being named.
 pub(super) struct Earlier {
     bindings: Vec<ScriptBinding>,
     keeps_text: bool,
@@ -19,9 +19,9 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
-    pub(super) fn new(deployed: Option<ScriptMetadata>, metadata: &Metadata) -> Self {
+    pub(super) fn new(bindings: Vec<ScriptBinding>, metadata: &Metadata) -> Self {
         Self {
-            bindings: deployed.map(|deployed| deployed.bindings).unwrap_or_default(),
+            bindings,
             keeps_text: metadata.keeps("plain_text"),
             keeps_json: metadata.keeps("json"),
         }
@@ -87,7 +87,7 @@ fn binding(raw: RawBinding, parts: &[Part], earlier: &Earlier) -> Result<ScriptB
             name,
         }),
         "secret_text" => Ok(ScriptBinding::SecretText {
-            text: raw.text.clone().ok_or_else(|| missing("text"))?,
+            text: SecretText::Plain(raw.text.clone().ok_or_else(|| missing("text"))?),
             name,
         }),
         "json" => {
@@ -142,16 +142,19 @@ fn workflow(raw: RawBinding) -> Result<ScriptBinding, Failure> {
     })
 }
 
-/// A binding of the deployed version, under its old name or a new one.
+/// A binding of the newest version, under its old name or a new one.
 fn inherited(raw: &RawBinding, earlier: &Earlier) -> Result<ScriptBinding, Failure> {
     let old = raw.old_name.as_deref().unwrap_or(&raw.name);
     let found = earlier.bindings.iter().find(|binding| binding.name() == old);
     let mut found = found.cloned().ok_or_else(|| {
-        refused(format!(
-            "the binding \"{}\" is to be inherited, but the deployed version has no binding \"{old}\"; \
-             give its value (for a required secret: wrangler deploy --secrets-file)",
-            raw.name
-        ))
+        Failure::new(
+            ApiError::InheritInvalid,
+            format!(
+                "inherit binding '{}' is invalid: the newest version has no binding \"{old}\"; \
+                 give its value (for a required secret: wrangler deploy --secrets-file)",
+                raw.name
+            ),
+        )
     })?;
     match &mut found {
         ScriptBinding::PlainText { name, .. }

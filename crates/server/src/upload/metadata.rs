@@ -8,6 +8,9 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// The date of a Worker that names none, as with Cloudflare. wrangler names none for the empty Worker that it makes to have a place for secrets.
+const FIRST_DATE: &str = "2021-11-02";
+
 /// The part `metadata`. What is not named here has no effect on how a Worker behaves, such as `observability` and `tags`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
@@ -93,11 +96,7 @@ impl Metadata {
     }
 
     pub(super) fn compatibility_date(&self) -> Result<String, Failure> {
-        let date = self.compatibility_date.as_deref().ok_or_else(|| {
-            refused(
-                "compatibility_date is missing; set it in the wrangler configuration, such as \"2026-10-01\"",
-            )
-        })?;
+        let date = self.compatibility_date.as_deref().unwrap_or(FIRST_DATE);
         let is_date = date.len() == 10 && date.parse::<jiff::civil::Date>().is_ok();
         if is_date {
             return Ok(date.into());

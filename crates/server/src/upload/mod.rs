@@ -4,13 +4,13 @@ mod bindings;
 mod form;
 mod metadata;
 
-pub(crate) use form::{Form, read};
+pub(crate) use form::{Form, read, read_parts};
 pub(crate) use metadata::Metadata;
 
 use crate::routes::WorkflowExport;
 use bindings::Earlier;
 use cairn_api::{ApiError, Failure};
-use cairn_engine::{EarlierSecrets, Module, ModuleKind, ScriptMetadata, Upload};
+use cairn_engine::{EarlierSecrets, Module, ModuleKind, ScriptBinding, Upload};
 use std::collections::HashSet;
 
 /// An upload that was checked for form, and the workflows it asks for.
@@ -26,8 +26,8 @@ fn refused(explanation: impl Into<String>) -> Failure {
     Failure::new(ApiError::ScriptInvalid, explanation)
 }
 
-/// Checks an upload. `earlier` is the deployed version, from which bindings may be taken over.
-pub(crate) fn plan(form: Form, earlier: Option<ScriptMetadata>) -> Result<Plan, Failure> {
+/// Checks an upload. `earlier` are the bindings of the newest version, which may be taken over.
+pub(crate) fn plan(form: Form, earlier: Vec<ScriptBinding>) -> Result<Plan, Failure> {
     let Form { metadata, parts } = form;
     metadata.refuse_what_would_be_missed()?;
     let compatibility_date = metadata.compatibility_date()?;

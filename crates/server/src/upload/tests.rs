@@ -2,7 +2,7 @@
 
 use super::form::Part;
 use super::*;
-use cairn_engine::{ScriptBinding, StoredKind};
+use cairn_engine::{ScriptBinding, SecretText};
 
 fn form(metadata: &str, parts: &[(&str, &str, &str)]) -> Form {
     Form {
@@ -28,24 +28,9 @@ fn with_bindings(bindings: &str) -> String {
 }
 
 fn refusal(metadata: &str, parts: &[(&str, &str, &str)]) -> String {
-    let failure = plan(form(metadata, parts), None).unwrap_err();
+    let failure = plan(form(metadata, parts), Vec::new()).unwrap_err();
     assert_eq!(failure.error, ApiError::ScriptInvalid);
     failure.explanation
-}
-
-fn deployed(bindings: Vec<ScriptBinding>) -> ScriptMetadata {
-    ScriptMetadata {
-        main_module: "index.js".into(),
-        modules: vec![("index.js".into(), StoredKind::EsModule)],
-        bindings,
-        workflow_exports: Vec::new(),
-        compatibility_date: "2026-08-01".into(),
-        compatibility_flags: Vec::new(),
-        workflow_classes: Vec::new(),
-        exports: Vec::new(),
-        startup_millis: 0,
-        annotations: None,
-    }
 }
 
 #[test]
@@ -60,7 +45,7 @@ fn all_that_wrangler_sends() {
         ("M", "application/wasm", "\0asm"),
         ("index.js.map", "application/source-map", "{}"),
     ];
-    let plan = plan(form(&metadata, &parts), None).unwrap();
+    let plan = plan(form(&metadata, &parts), Vec::new()).unwrap();
     assert_eq!(plan.upload.secrets, EarlierSecrets::Keep);
     assert_eq!(plan.upload.modules.len(), 1);
     assert_eq!(
@@ -116,7 +101,7 @@ fn what_would_be_missed_is_refused() {
         assert!(text.contains(field), "{text}");
     }
     let empty = r#"{"main_module":"index.js","compatibility_date":"2026-08-01","tail_consumers":[]}"#;
-    assert!(plan(form(empty, &[MAIN]), None).is_ok());
+    assert!(plan(form(empty, &[MAIN]), Vec::new()).is_ok());
 }
 
 #[test]
@@ -134,7 +119,8 @@ fn modules_and_dates_are_checked() {
         )
         .contains("service-worker")
     );
-    assert!(refusal(r#"{"main_module":"index.js"}"#, &[MAIN]).contains("compatibility_date"));
+    let undated = plan(form(r#"{"main_module":"index.js"}"#, &[MAIN]), Vec::new()).unwrap();
+    assert_eq!(undated.upload.compatibility_date, "2021-11-02");
     for bad in ["2026-8-1", "2026-13-01", "soon"] {
         let metadata = format!(r#"{{"main_module":"index.js","compatibility_date":"{bad}"}}"#);
         assert!(refusal(&metadata, &[MAIN]).contains(bad));
@@ -148,21 +134,22 @@ fn bindings_are_inherited_and_kept() {
         text: "v".into(),
     };
     let earlier = || {
-        Some(deployed(vec![
+        vec![
             text("OLD"),
             ScriptBinding::SecretText {
                 name: "S".into(),
-                text: "s".into(),
+                text: SecretText::Plain("s".into()),
             },
-        ]))
+        ]
     };
     let inherit =
         with_bindings(r#"[{"type":"inherit","name":"S"},{"type":"inherit","name":"NEW","old_name":"OLD"}]"#);
     let inherited = plan(form(&inherit, &[MAIN]), earlier()).unwrap().upload.bindings;
     assert_eq!(inherited[1], text("NEW"));
     assert_eq!(inherited[0].name(), "S");
-    let nothing = plan(form(&inherit, &[MAIN]), None).unwrap_err();
-    assert!(nothing.explanation.contains("\"S\""));
+    let nothing = plan(form(&inherit, &[MAIN]), Vec::new()).unwrap_err();
+    assert_eq!(nothing.error, ApiError::InheritInvalid);
+    assert!(nothing.explanation.starts_with("inherit binding 'S' is invalid"));
     let keep = r#"{"main_module":"index.js","compatibility_date":"2026-08-01","keep_bindings":["plain_text","json"]}"#;
     let kept = plan(form(keep, &[MAIN]), earlier()).unwrap().upload;
     assert_eq!(
@@ -175,7 +162,7 @@ fn bindings_are_inherited_and_kept() {
 fn exported_workflows() {
     let metadata = r#"{"main_module":"index.js","compatibility_date":"2026-08-01",
         "exports":{"MyWorkflow":{"type":"workflow","name":"my-wf","limits":{"steps":100}}}}"#;
-    let mut plan = plan(form(metadata, &[MAIN]), None).unwrap();
+    let mut plan = plan(form(metadata, &[MAIN]), Vec::new()).unwrap();
     let (class, export) = plan.workflows.remove(0);
     let put = export.put("s", &class).unwrap();
     assert_eq!(
