@@ -1,7 +1,8 @@
 //! What all requests share, and the way from a request to its handler.
 
+use crate::access::audit::Entry;
+use crate::access::{Access, Remarks, Visitor};
 use crate::answer::{Answer, failed};
-use crate::auth::Gate;
 use crate::body::BodyLimits;
 use crate::drain::Rest;
 use crate::hosts::{self, Handlers, WorkerDoor};
@@ -18,7 +19,7 @@ use axum::extract::{FromRequestParts as _, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, Method, Response};
 use axum::routing::get;
 use cairn_api::{ApiError, Failure};
-use cairn_engine::{Clock as _, Engine, SystemClock};
+use cairn_engine::Engine;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::net::SocketAddr;
@@ -28,7 +29,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 /// What all requests share.
 pub(crate) struct App {
     pub(crate) engine: Engine,
-    pub(crate) gate: Gate,
+    pub(crate) access: Access,
     pub(crate) door: Arc<dyn WorkerDoor>,
     pub(crate) limits: BodyLimits,
     pub(crate) jobs: Jobs,
@@ -44,6 +45,10 @@ pub(crate) struct App {
 /// One request to the API, without its path and body.
 pub(crate) struct Call {
     pub(crate) app: Arc<App>,
+    /// Who asks.
+    pub(crate) visitor: Visitor,
+    /// What the audit log is to say beside what the path says.
+    pub(crate) remarks: Remarks,
     pub(crate) method: Method,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
@@ -110,11 +115,7 @@ async fn enter(State(app): State<Arc<App>>, request: Request) -> Response<Body> 
 
 async fn handle(app: Arc<App>, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
-    app.subscribers.admit(
-        &app.gate,
-        (&parts.method, &parts.uri, &parts.headers),
-        SystemClock.now(),
-    )?;
+    let visitor = app.access.admit(&app.subscribers, &parts)?;
     let path = parts.uri.path();
     let route = match &app.testing {
         Some(_) => TestRoute::parse(path).map(Route::Test),
@@ -127,25 +128,57 @@ async fn handle(app: Arc<App>, request: Request) -> Answer {
             format!("No route for the URI {} {shown}", parts.method),
         )
     })?;
+    let entry = app.access.authorise(&visitor, &route, &parts.method)?;
     let query = Query::parse(parts.uri.query())?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
     let call = Call {
         app,
+        visitor,
+        remarks: Remarks::default(),
         method: parts.method,
         query,
         headers: parts.headers,
         upgrade: Mutex::new(upgrade.ok()),
     };
+    match entry {
+        None => dispatch(&call, body, route).await,
+        Some(entry) => told(call, body, (route, entry)).await,
+    }
+}
+
+/// A change that the audit log tells. It goes on to its end, whether the client waits for it or not.
+async fn told(call: Call, body: Body, (route, entry): (Route, Entry)) -> Answer {
+    let change = tokio::spawn(async move {
+        let begun = call.app.access.begin(entry).await?;
+        let answer = dispatch(&call, body, route).await;
+        let status = match &answer {
+            Ok(response) => response.status().as_u16(),
+            Err(failure) => failure.error.status(),
+        };
+        call.app.access.end(begun, (status, &call.remarks)).await;
+        answer
+    });
+    match change.await {
+        Ok(answer) => answer,
+        Err(error) => match error.try_into_panic() {
+            Ok(thrown) => std::panic::resume_unwind(thrown),
+            Err(_) => Err(Failure::new(ApiError::Unavailable, "the server is stopping")),
+        },
+    }
+}
+
+async fn dispatch(call: &Call, body: Body, route: Route) -> Answer {
     match route {
-        Route::User(route) => routes::user::handle(&call, route),
-        Route::Test(route) => routes::testing::handle(&call, body, route).await,
-        Route::Script { account, route } => routes::scripts::handle(&call, body, (&account, route)).await,
-        Route::Workflow { account, route } => routes::workflows::handle(&call, body, (&account, route)).await,
+        Route::User(route) => routes::user::handle(call, route).await,
+        Route::Access(route) => routes::access::handle(call, body, route).await,
+        Route::Test(route) => routes::testing::handle(call, body, route).await,
+        Route::Script { account, route } => routes::scripts::handle(call, body, (&account, route)).await,
+        Route::Workflow { account, route } => routes::workflows::handle(call, body, (&account, route)).await,
         Route::Instance {
             account,
             workflow,
             route,
-        } => routes::instances::handle(&call, body, (&account, &workflow, route)).await,
+        } => routes::instances::handle(call, body, (&account, &workflow, route)).await,
     }
 }
 

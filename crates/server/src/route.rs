@@ -8,6 +8,8 @@
 pub(crate) enum Route {
     /// Beside accounts.
     User(UserRoute),
+    /// Below `/cairn/v1`.
+    Access(AccessRoute),
     /// Below `/cairn/v1/test`.
     Test(TestRoute),
     /// `…/accounts/:account/…`, workers and triggers.
@@ -20,6 +22,14 @@ pub(crate) enum Route {
         workflow: String,
         route: InstanceRoute,
     },
+}
+
+/// A route of Cairn's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AccessRoute {
+    Tokens,
+    Token(String),
+    Audit,
 }
 
 /// A route that tests use.
@@ -66,6 +76,8 @@ pub(crate) enum ScriptRoute {
     ScriptSubdomain(String),
     Schedules(String),
     Triggers(String),
+    Tails(String),
+    Tail(String, String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,8 +107,11 @@ pub(crate) enum InstanceRoute {
 }
 
 impl Route {
-    /// The route of a raw path below `/client/v4/`; none where there is no such route, or where it is badly escaped.
+    /// The route of a raw path below `/client/v4/` or `/cairn/v1/`; none where there is no such route, or where it is badly escaped.
     pub(crate) fn parse(path: &str) -> Option<Self> {
+        if let Some(path) = path.strip_prefix("/cairn/v1/") {
+            return AccessRoute::parse(path).map(Self::Access);
+        }
         let path = path.strip_prefix("/client/v4/")?;
         let (first, rest) = cut(path);
         match (first, rest) {
@@ -169,6 +184,17 @@ impl Route {
     }
 }
 
+impl AccessRoute {
+    fn parse(path: &str) -> Option<Self> {
+        match cut(path) {
+            ("tokens", None | Some("")) => Some(Self::Tokens),
+            ("tokens", Some(id)) if !id.contains('/') => Some(Self::Token(name(id)?)),
+            ("audit", None) => Some(Self::Audit),
+            _ => None,
+        }
+    }
+}
+
 impl TestRoute {
     /// The route of a raw path below `/cairn/v1/test/`.
     pub(crate) fn parse(path: &str) -> Option<Self> {
@@ -205,6 +231,7 @@ impl ScriptRoute {
             ["workers", script] => Self::Worker(name(script)?),
             ["scripts", script] => Self::Script(name(script)?),
             ["scripts", script, "versions", version] => Self::Version(name(script)?, name(version)?),
+            ["scripts", script, "tails", tail] => Self::Tail(name(script)?, name(tail)?),
             ["scripts", script, part] => {
                 let script = name(script)?;
                 match *part {
@@ -215,6 +242,7 @@ impl ScriptRoute {
                     "deployments" => Self::Deployments(script),
                     "subdomain" => Self::ScriptSubdomain(script),
                     "schedules" => Self::Schedules(script),
+                    "tails" => Self::Tails(script),
                     _ => return None,
                 }
             }

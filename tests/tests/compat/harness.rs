@@ -91,9 +91,10 @@ impl Wrangler {
         }
     }
 
-    /// Runs wrangler with these arguments, which must end with this code.
-    pub(crate) async fn ends(&self, code: i32, arguments: &[&str]) -> Said {
-        let output = Command::new(&self.installed.node)
+    /// wrangler with these arguments, to be started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.installed.node);
+        command
             .arg(&self.installed.script)
             .args(arguments)
             .current_dir(self.project.path())
@@ -106,10 +107,13 @@ impl Wrangler {
             .env("CI", "true")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .unwrap();
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs wrangler with these arguments, which must end with this code.
+    pub(crate) async fn ends(&self, code: i32, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).output().await.unwrap();
         let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
         said.push_str(&String::from_utf8_lossy(&output.stderr));
         assert_eq!(

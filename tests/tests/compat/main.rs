@@ -8,4 +8,9 @@
 )]
 
 mod harness;
+mod python;
+mod sdk;
+mod tail;
+mod typescript;
 mod wrangler;
+mod wrangler_older;

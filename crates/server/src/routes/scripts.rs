@@ -1,6 +1,7 @@
 //! `…/workers/…` and `…/triggers/…`: what wrangler reads and writes around an upload (behaviour §8).
 
 use super::deployments;
+use super::tails;
 use super::upload;
 use super::words;
 use crate::answer::{Answer, bad, done, engine};
@@ -61,6 +62,9 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Scr
             done(json!({ "script_name": script, "triggers": [] }))
         }
         (ScriptRoute::Triggers(_), Method::DELETE) => done(json!({ "deleted": 0 })),
+        (ScriptRoute::Tails(script), Method::GET) => tails::list(call, account, &script).await,
+        (ScriptRoute::Tails(script), Method::POST) => tails::create(call, body, (account, &script)).await,
+        (ScriptRoute::Tail(script, id), Method::DELETE) => tails::delete(call, (account, &script), &id).await,
         (ScriptRoute::Script(_), Method::DELETE) => Err(Failure::new(
             ApiError::NotSupported,
             "deleting scripts is not available yet; delete the workflow instead",
@@ -84,7 +88,11 @@ fn methods(route: &ScriptRoute) -> &'static str {
         ScriptRoute::Subdomain | ScriptRoute::Schedules(_) => "GET, PUT",
         ScriptRoute::Script(_) => "PUT",
         ScriptRoute::ScriptSettings(_) => "GET, PATCH",
-        ScriptRoute::Versions(_) | ScriptRoute::Deployments(_) | ScriptRoute::ScriptSubdomain(_) => {
+        ScriptRoute::Tail(..) => "DELETE",
+        ScriptRoute::Versions(_)
+        | ScriptRoute::Deployments(_)
+        | ScriptRoute::ScriptSubdomain(_)
+        | ScriptRoute::Tails(_) => {
             "GET, POST"
         }
         ScriptRoute::Triggers(_) => "GET, PUT, PATCH, DELETE",
