@@ -20,7 +20,7 @@ pub use binary::{Cairn, Ended, Running, TOKEN, is_alive};
 pub use project::{Scratch, example, root};
 pub use recorder::{Recorder, Reply, Seen};
 pub use rest::{Answer, Raw, Rest};
-pub use tools::{Wrangler, esbuild, workerd};
+pub use tools::{Wrangler, clients, esbuild, python_tool, workerd};
 pub use wait::{until, within};
 
 /// Lets HTTP clients of this process be made: reqwest is built without cryptography of its own, because the command brings ring.

@@ -1,4 +1,4 @@
-//! The programs that `npm install` in `tests/` brings.
+//! The programs that `npm install` and `pip install` in `tests/` bring.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,19 +35,55 @@ pub struct Wrangler {
 
 impl Wrangler {
     /// What is installed; none, with a message, when something is missing. Panics then where `CI=true`.
-    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
     pub fn installed() -> Option<Self> {
-        let script = node_modules().join("wrangler/bin/wrangler.js");
+        Self::of("wrangler/bin/wrangler.js")
+    }
+
+    /// An older one, of April 2026.
+    pub fn older() -> Option<Self> {
+        Self::of("wrangler-4-86/bin/wrangler.js")
+    }
+
+    /// Cloudflare's TypeScript SDK, and a script of `tests/clients` that uses it.
+    pub fn typescript_sdk(script: &str) -> Option<Self> {
+        let script = clients().join(script);
+        Self::of("cloudflare/package.json").map(|found| Self { script, ..found })
+    }
+
+    fn of(script: &str) -> Option<Self> {
+        let script = node_modules().join(script);
         let found = node()
             .filter(|_| script.is_file())
             .map(|node| Self { node, script });
-        if found.is_none() {
-            let message = "wrangler and a Node of 22.12 or later are wanted: npm install --no-save --ignore-scripts, in tests/";
-            assert!(std::env::var("CI").is_err(), "{message}");
-            println!("skipped: {message}");
-        }
-        found
+        or_skip(
+            found,
+            "wrangler, the SDK and a Node of 22.12 or later are wanted: npm install --no-save --ignore-scripts, in tests/",
+        )
     }
+}
+
+/// The scripts that use the SDKs, and the Worker they use them with.
+pub fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+/// A program of the Python environment in `tests/.venv`; none, with a message, when it is missing. Panics then where `CI=true`.
+pub fn python_tool(name: &str) -> Option<PathBuf> {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin").join(name);
+    or_skip(
+        Some(program).filter(|program| program.is_file()),
+        "Python and Cloudflare's SDK are wanted: python3 -m venv .venv && .venv/bin/pip install -r requirements.txt, in tests/",
+    )
+}
+
+/// A test that lacks something is skipped, and says so; where `CI=true` it fails.
+#[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn or_skip<T>(found: Option<T>, wanted: &str) -> Option<T> {
+    if found.is_none() {
+        assert!(std::env::var("CI").is_err(), "{wanted}");
+        println!("skipped: {wanted}");
+    }
+    found
 }
 
 /// A Node of version 22.12 or later: the machine's, or the one npm put beside wrangler.
