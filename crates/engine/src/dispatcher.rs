@@ -52,7 +52,15 @@ struct Dispatcher {
     unanswered: HashMap<InstanceNo, Vec<(Seq, Reply)>>,
     /// How often in a row a run of an instance was lost before it said anything.
     losses: HashMap<InstanceNo, u32>,
+    /// What executes may end, and nothing starts: who is told when nothing is left.
+    draining: Option<Draining>,
     stopping: Option<oneshot::Sender<()>>,
+}
+
+/// How far a drain is.
+enum Draining {
+    Since(oneshot::Sender<()>),
+    Done,
 }
 
 /// Whether a claim is under way, and what has become due since it began.
@@ -87,6 +95,7 @@ pub(crate) fn start(
         look_for_lost: None,
         unanswered: HashMap::new(),
         losses: HashMap::new(),
+        draining: None,
         stopping: None,
     };
     tokio::spawn(dispatcher.beat(signals, reports));
@@ -126,6 +135,8 @@ impl Dispatcher {
                 self.report(now, report);
             }
             self.end_turn(now);
+            self.shared.pulse.beat();
+            self.end_drain();
             if self.has_stopped() {
                 return;
             }
@@ -151,7 +162,12 @@ impl Dispatcher {
     }
 
     fn has_room(&self) -> bool {
-        self.stopping.is_none() && self.room() > 0
+        !self.is_ending() && self.room() > 0
+    }
+
+    /// Whether nothing may start any more.
+    fn is_ending(&self) -> bool {
+        self.draining.is_some() || self.stopping.is_some()
     }
 
     fn room(&self) -> usize {
@@ -202,6 +218,7 @@ impl Dispatcher {
                 asked,
                 result,
             } => self.claimed_parked(now, (workflow, asked), result),
+            Signal::Drain(done) => self.drain(now, done),
             Signal::Shutdown(done) => self.shut_down(now, done),
         }
     }
@@ -266,6 +283,13 @@ impl Dispatcher {
                 self.drop_driver(instance);
                 self.drivers.insert(instance, driver);
                 self.answer_what_was_kept(instance, (&inbox, journal_end));
+                if self.draining.is_some() {
+                    // Its messages stay where they are.
+                    return self.drive(instance, |driver, out| {
+                        driver.give_up(now, out);
+                        Ok(())
+                    });
+                }
                 self.drive(instance, |driver, out| driver.begin(now, inbox, out));
                 // The driver before may have read what came after this claim.
                 if self.missed_mail.remove(&instance) || replaces {
@@ -311,6 +335,8 @@ impl Dispatcher {
             Some(driver) => {
                 claims::read_inbox(&self.shared, (instance, driver.lease()), driver.last_message());
             }
+            // It is read at the next start.
+            None if self.is_ending() => {}
             None => claims::claim_one(&self.shared, instance),
         }
     }
@@ -630,7 +656,7 @@ impl Dispatcher {
                 }
             }
         }
-        if self.stopping.is_some() {
+        if self.is_ending() {
             return;
         }
         while let Some(free) = self.shared.slots.next(self.room().min(CLAIM_MAX)) {
@@ -696,6 +722,30 @@ impl Dispatcher {
         if is_due && self.claiming == Claiming::No && self.has_room() {
             self.claiming = Claiming::Since { due: None };
             claims::claim_due(&self.shared, self.room().min(CLAIM_MAX));
+        }
+    }
+
+    fn drain(&mut self, now: Timestamp, done: oneshot::Sender<()>) {
+        self.draining = Some(Draining::Since(done));
+        for instance in self.drivers.keys().copied().collect::<Vec<_>>() {
+            self.drive(instance, |driver, out| {
+                driver.drain(now, out);
+                Ok(())
+            });
+        }
+    }
+
+    /// Tells that nothing is left, and those who wait for an instance that nothing will become of it here.
+    fn end_drain(&mut self) {
+        if !self.drivers.is_empty() || self.claiming != Claiming::No {
+            return;
+        }
+        if let Some(Draining::Since(_)) = self.draining
+            && let Some(Draining::Since(done)) = self.draining.replace(Draining::Done)
+        {
+            // Whoever asked may have stopped waiting.
+            let _ = done.send(());
+            self.shared.waiters.lock().clear();
         }
     }
 

@@ -26,6 +26,9 @@ use streams::Streams;
 
 /// How long entries that nothing waits for may stay in memory, milliseconds: they ride along with the next commit that is waited for.
 const WRITE_BEHIND_MILLIS: u64 = 5;
+/// How long an instance that is to leave may execute nothing before it does, milliseconds: a callback that has started is reported within that
+/// time, and a run that has only to return returns.
+const LEAVE_MILLIS: u64 = 100;
 
 /// One held instance.
 pub(crate) struct Driver {
@@ -71,6 +74,8 @@ pub(crate) struct Driver {
     is_outdated: bool,
     /// Whether it is known to hold a slot.
     holds_slot: bool,
+    /// When it leaves, if it executes nothing until then; none while nobody wants it to.
+    leaves_at: Option<Timestamp>,
     /// When the dispatcher looks again.
     pub(crate) timer: Option<Timestamp>,
 }
@@ -150,6 +155,7 @@ impl Driver {
             asks_for_slot: false,
             is_outdated: false,
             holds_slot: false,
+            leaves_at: None,
             timer: None,
         })
     }
@@ -387,6 +393,7 @@ impl Driver {
             if self.is_outdated && self.status() == Status::Waiting {
                 self.give_up(now, out);
             }
+            self.leave_when_idle(now, out);
         }
         self.halt_streams(out);
         Ok(())
@@ -399,6 +406,27 @@ impl Driver {
         }) = &mut self.release
         {
             *wake_at = (*wake_at).max(until);
+        }
+    }
+
+    /// From now on nothing starts; the instance is given up once it has executed nothing for a moment.
+    pub(crate) fn drain(&mut self, now: Timestamp, out: &mut Out) {
+        self.instance.start_no_more();
+        match self.run {
+            Some(run) if self.is_busy() => {
+                out.commands.push(Command::Hold { run });
+                self.leaves_at = Some(now.plus(LEAVE_MILLIS));
+            }
+            Some(_) | None => self.give_up(now, out),
+        }
+    }
+
+    fn leave_when_idle(&mut self, now: Timestamp, out: &mut Out) {
+        let Some(leaves_at) = self.leaves_at else { return };
+        if self.instance.executes() {
+            self.leaves_at = Some(now.plus(LEAVE_MILLIS));
+        } else if leaves_at <= now {
+            self.give_up(now, out);
         }
     }
 
@@ -479,7 +507,7 @@ impl Driver {
             }
             (Action::Hold, Some(run)) => out.commands.push(Command::Hold { run }),
             (Action::Unhold, Some(run)) => {
-                if !self.keeps_hold() {
+                if !self.keeps_hold() && self.leaves_at.is_none() {
                     out.commands.push(Command::Unhold { run });
                 }
             }
@@ -608,7 +636,12 @@ impl Driver {
             return None;
         }
         let flush_at = self.behind_since.map(|since| since.plus(WRITE_BEHIND_MILLIS));
-        [self.instance.next_wake(), flush_at].into_iter().flatten().min()
+        // Until then it is woken by what executes.
+        let leaves_at = self.leaves_at.filter(|_| !self.instance.executes());
+        [self.instance.next_wake(), flush_at, leaves_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What must be written now, if anything.

@@ -10,6 +10,8 @@ use tokio::task::JoinSet;
 /// Finished instances removed by one write: few, so that the writer is never busy with them for long.
 const EXPIRE_BATCH: usize = 50;
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+/// Pause after the lease could not be extended. The next attempt is also what shows that the store writes again.
+const RENEW_RETRY: Duration = Duration::from_secs(1);
 
 /// Starts the housekeeping; it ends when the set is dropped.
 pub(crate) fn start(shared: &Arc<Shared>) -> JoinSet<()> {
@@ -22,12 +24,16 @@ pub(crate) fn start(shared: &Arc<Shared>) -> JoinSet<()> {
 }
 
 async fn renew(shared: Arc<Shared>) {
-    let mut interval = tokio::time::interval(Duration::from_millis(shared.settings.lease_millis / 3));
+    let every = Duration::from_millis(shared.settings.lease_millis / 3);
+    let mut interval = tokio::time::interval(every);
     loop {
         interval.tick().await;
         let until = shared.clock.now().plus(shared.settings.lease_millis);
-        if let Err(error) = shared.store.renew(shared.node, until).await {
-            tracing::error!(%error, "the lease of this node could not be extended");
+        let renewed = shared.store.renew(shared.node, until).await;
+        shared.pulse.wrote(&renewed);
+        if let Err(error) = renewed {
+            tracing::error!(%error, "the lease of this node could not be extended; trying again");
+            interval.reset_after(every.min(RENEW_RETRY));
         }
         // Other nodes may have made something due, or have gone.
         shared.signal(Signal::Due);

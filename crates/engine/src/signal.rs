@@ -46,6 +46,8 @@ pub(crate) enum Signal {
         asked: usize,
         result: Result<ParkedAnswer, StoreError>,
     },
+    /// Let what executes end, and start nothing.
+    Drain(oneshot::Sender<()>),
     /// Stop.
     Shutdown(oneshot::Sender<()>),
 }

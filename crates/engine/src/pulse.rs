@@ -1,0 +1,85 @@
+//! Whether the heartbeat beats and the store writes, noted as it happens: whoever asks costs nothing.
+
+use parking_lot::Mutex;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What was seen last.
+#[derive(Debug)]
+pub(crate) struct Pulse(Mutex<Seen>);
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    beat_at: Instant,
+    written_at: Instant,
+    last_write: Written,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Kept,
+    Failed,
+}
+
+/// How an engine does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineHealth {
+    /// How long ago the heartbeat went round last. It does at least every third of the node's lease.
+    pub beat_ago: Duration,
+    /// Whether the last write was kept.
+    pub writes: bool,
+    /// How long ago a write was kept last; there is one at least every third of the node's lease.
+    pub written_ago: Duration,
+    /// The node's lease, by which all that should have happened.
+    pub lease: Duration,
+}
+
+impl EngineHealth {
+    /// Whether the heartbeat beats.
+    pub fn beats(&self) -> bool {
+        self.beat_ago <= self.lease
+    }
+
+    /// Whether what is written is kept.
+    pub fn stores(&self) -> bool {
+        self.writes && self.written_ago <= self.lease
+    }
+}
+
+impl Pulse {
+    /// Of an engine that has just registered its node.
+    pub(crate) fn begun() -> Self {
+        let now = Instant::now();
+        Self(Mutex::new(Seen {
+            beat_at: now,
+            written_at: now,
+            last_write: Written::Kept,
+        }))
+    }
+
+    /// The heartbeat has gone round.
+    pub(crate) fn beat(&self) {
+        self.0.lock().beat_at = Instant::now();
+    }
+
+    /// A write has been answered.
+    pub(crate) fn wrote<T, E>(&self, outcome: &Result<T, E>) {
+        let mut seen = self.0.lock();
+        if outcome.is_ok() {
+            seen.written_at = Instant::now();
+            seen.last_write = Written::Kept;
+        } else {
+            seen.last_write = Written::Failed;
+        }
+    }
+
+    pub(crate) fn health(&self, lease_millis: u64) -> EngineHealth {
+        let seen = *self.0.lock();
+        EngineHealth {
+            beat_ago: seen.beat_at.elapsed(),
+            writes: seen.last_write == Written::Kept,
+            written_ago: seen.written_at.elapsed(),
+            lease: Duration::from_millis(lease_millis),
+        }
+    }
+}
