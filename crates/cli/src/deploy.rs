@@ -4,40 +4,100 @@ use crate::bundle::Bundle;
 use crate::client::{Api, RequestError};
 use crate::failure::Failure;
 use crate::project::{Project, WorkflowConfig};
+use cairn_api::{PutResult, ScriptUploaded};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+
+/// What is said of a version, and what becomes of the secrets that it does not name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Release {
+    /// What it is about.
+    pub(crate) message: Option<String>,
+    /// Its tag.
+    pub(crate) tag: Option<String>,
+    /// What becomes of secrets of the version before.
+    pub(crate) secrets: OldSecrets,
+}
+
+/// What becomes of the secrets of the version before that are not given again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OldSecrets {
+    /// They go.
+    #[default]
+    Drop,
+    /// They stay.
+    Keep,
+}
+
+/// What was deployed.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    /// The script.
+    pub(crate) script: ScriptUploaded,
+    /// Its workflows.
+    pub(crate) workflows: Vec<PutResult>,
+}
+
+/// A deployment that was not done.
+#[derive(Debug)]
+pub(crate) enum DeployError {
+    /// The script was refused.
+    Script(RequestError),
+    /// A workflow was refused; the script is deployed.
+    Workflow(String, RequestError),
+}
+
+/// Deploys a project and every workflow whose class it has, with its own secrets and no others.
+///
+/// # Errors
+/// When the server refuses the script or a workflow.
+pub(crate) async fn deploy(api: &Api, project: &Project, bundle: &Bundle) -> Result<(), Failure> {
+    let deployed = release(api, project, (bundle, &Release::default())).await;
+    deployed.map(|_| ()).map_err(|error| error.about(project))
+}
+
+impl DeployError {
+    /// As a failure of deploying a project.
+    pub(crate) fn about(self, project: &Project) -> Failure {
+        let file = project.file.display();
+        match self {
+            Self::Script(error) => error.while_doing(
+                &format!("Deploying \"{}\"", project.config.name),
+                &format!("Mend the source or {file} and try again."),
+            ),
+            Self::Workflow(name, error) => error.while_doing(
+                &format!("Setting up workflow \"{name}\""),
+                &format!("Correct \"workflows\" in {file}."),
+            ),
+        }
+    }
+}
 
 /// Deploys a project and every workflow whose class it has.
 ///
 /// # Errors
 /// When the server refuses the script or a workflow.
-pub(crate) async fn deploy(api: &Api, project: &Project, bundle: &Bundle) -> Result<(), Failure> {
+pub(crate) async fn release(
+    api: &Api,
+    project: &Project,
+    (bundle, release): (&Bundle, &Release),
+) -> Result<Deployed, DeployError> {
     let name = &project.config.name;
-    let refused = |error: RequestError| {
-        error.while_doing(
-            &format!("Deploying \"{name}\""),
-            &format!("Mend the source or {} and try again.", project.file.display()),
-        )
-    };
-    let form = form(project, bundle).map_err(refused)?;
-    api.put_script(name, form).await.map_err(refused)?;
+    let form = form(project, (bundle, release)).map_err(DeployError::Script)?;
+    let script = api.put_script(name, form).await.map_err(DeployError::Script)?;
+    let mut workflows = Vec::new();
     for workflow in project.config.defined_workflows() {
         let mut body = workflow.settings.clone();
         body.insert("script_name".into(), name.as_str().into());
         body.insert("class_name".into(), workflow.class_name.as_str().into());
         let put = api.put_workflow(&workflow.name, &Value::Object(body)).await;
-        put.map_err(|error| {
-            error.while_doing(
-                &format!("Setting up workflow \"{}\"", workflow.name),
-                &format!("Correct \"workflows\" in {}.", project.file.display()),
-            )
-        })?;
+        workflows.push(put.map_err(|error| DeployError::Workflow(workflow.name.clone(), error))?);
     }
-    Ok(())
+    Ok(Deployed { script, workflows })
 }
 
-fn form(project: &Project, bundle: &Bundle) -> Result<Form, RequestError> {
-    let metadata = metadata(project, bundle).to_string();
+fn form(project: &Project, (bundle, release): (&Bundle, &Release)) -> Result<Form, RequestError> {
+    let metadata = metadata(project, (bundle, release)).to_string();
     let mut form = Form::new().part("metadata", part(metadata.into_bytes(), "application/json")?);
     for module in &bundle.modules {
         let part = part(module.content.clone(), module.media_type)?.file_name(module.name.clone());
@@ -52,14 +112,27 @@ fn part(content: Vec<u8>, media_type: &str) -> Result<Part, RequestError> {
         .map_err(|error| RequestError::Broken(error.to_string()))
 }
 
-fn metadata(project: &Project, bundle: &Bundle) -> Value {
-    json!({
+fn metadata(project: &Project, (bundle, release): (&Bundle, &Release)) -> Value {
+    let mut metadata = json!({
         "main_module": bundle.main,
         "bindings": bindings(project),
         "exports": exports(project),
         "compatibility_date": project.config.compatibility_date,
         "compatibility_flags": project.config.compatibility_flags,
-    })
+    });
+    if release.secrets == OldSecrets::Keep {
+        metadata["keep_bindings"] = json!(["secret_text", "secret_key"]);
+    }
+    let notes = [
+        ("workers/message", &release.message),
+        ("workers/tag", &release.tag),
+    ];
+    for (name, text) in notes {
+        if let Some(text) = text {
+            metadata["annotations"][name] = text.as_str().into();
+        }
+    }
+    metadata
 }
 
 /// The workflows of `exports`, with the settings that are put for each of them later: what is put twice alike changes nothing.

@@ -22,6 +22,11 @@ impl Failure {
     pub(crate) fn what(&self) -> &str {
         &self.what
     }
+
+    /// The advice.
+    pub(crate) fn next(&self) -> &str {
+        &self.next
+    }
 }
 
 impl fmt::Display for Failure {

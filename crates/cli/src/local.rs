@@ -50,7 +50,7 @@ impl Local {
             let _ = stopped.await;
         }));
         Ok(Self {
-            api: Api::new(address)?,
+            api: Api::local(address)?,
             address,
             stop,
             task,

@@ -1,19 +1,32 @@
 //! The cairn command. [`main`] is the table of contents: one line a subcommand.
 
+mod access;
 mod args;
+mod backup;
 mod bundle;
 mod client;
 mod deploy;
 mod dev;
+mod doctor;
 mod failure;
+mod follow;
+mod input;
+mod instances;
 mod local;
+mod moment;
+mod output;
+mod pages;
 mod project;
+mod release;
+mod remote;
 mod run;
 mod serve;
+mod shell;
 mod signals;
 mod steps;
 mod terminal;
 mod tools;
+mod workflows;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -44,6 +57,16 @@ async fn main() -> ExitCode {
         Command::Serve(arguments) => serve::serve(arguments, &terminal).await,
         Command::Run(arguments) => run::run(arguments, &terminal).await,
         Command::Dev(arguments) => dev::dev(arguments, &terminal).await,
+        Command::Deploy(arguments) => release::deploy(arguments, &terminal).await,
+        Command::Workflows(arguments) => workflows::workflows(arguments, &terminal).await,
+        Command::Instances(arguments) => instances::instances(arguments, &terminal).await,
+        Command::Token(arguments) => access::token(arguments, &terminal).await,
+        Command::Audit(arguments) => access::audit(arguments, &terminal).await,
+        Command::Doctor(arguments) => doctor::doctor(arguments, &terminal).await,
+        Command::Completions(arguments) => shell::completions(arguments),
+        Command::Man(arguments) => shell::man(arguments),
+        Command::Backup(arguments) => backup::backup(arguments, &terminal).await,
+        Command::Restore(arguments) => backup::restore(arguments, &terminal).await,
     };
     match outcome {
         Ok(Exit::Complete) => ExitCode::SUCCESS,
@@ -63,6 +86,16 @@ fn start_log(arguments: &Arguments, terminal: &Terminal) {
     let quiet = match arguments.command {
         Command::Serve(_) => "info",
         Command::Run(_) | Command::Dev(_) => "warn,cairn::user=info",
+        Command::Deploy(_)
+        | Command::Workflows(_)
+        | Command::Instances(_)
+        | Command::Token(_)
+        | Command::Audit(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_) => "warn",
     };
     let level = match arguments.verbose {
         0 => quiet,

@@ -3,18 +3,20 @@
 use crate::args::RunArguments;
 use crate::client::{Api, RequestError};
 use crate::failure::Failure;
+use crate::input::as_params;
 use crate::local::Local;
+use crate::moment::now;
 use crate::project::Project;
 use crate::signals::stop_wanted;
 use crate::steps::{Display, Story, reason};
 use crate::terminal::{Terminal, Tone};
 use crate::tools::{self, Tool};
 use crate::{Exit, bundle, deploy};
-use cairn_api::{ApiError, InstanceCreate, InstanceDetails, InstanceStatus, Time};
+use cairn_api::{ApiError, InstanceCreate, InstanceDetails, InstanceStatus};
 use serde_json::value::RawValue;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// Time between two looks at the instance: short at first, for workflows that take no time at all.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
@@ -194,15 +196,6 @@ async fn start(
     Ok(())
 }
 
-/// A string among the parameters is sent as JSON text: bare, the API would read it as JSON itself.
-fn as_params(params: &RawValue) -> Box<RawValue> {
-    if params.get().starts_with('"') {
-        // Text always has a JSON form; were there none, the parameters as they are would be the next best.
-        return serde_json::value::to_raw_value(params.get()).unwrap_or_else(|_| params.to_owned());
-    }
-    params.to_owned()
-}
-
 /// Looks at the instance until it has ended, and tells what it sees.
 async fn follow(target: &Target<'_>, api: &Api, terminal: &Terminal) -> Result<InstanceDetails, Failure> {
     let mut story = Story::default();
@@ -225,11 +218,6 @@ async fn follow(target: &Target<'_>, api: &Api, terminal: &Terminal) -> Result<I
         // An instance of thousands of steps is not read all the time.
         tokio::time::sleep(pause.max(asked.elapsed() * 4)).await;
     }
-}
-
-fn now() -> Time {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// The result: the output on standard output, all else on standard error.
@@ -301,12 +289,5 @@ mod tests {
         let failure = parse_params("{name:1}").unwrap_err().to_string();
         assert!(failure.contains("--params is not JSON"), "{failure}");
         assert!(failure.contains("'{\"name\":\"Ada\"}'"), "{failure}");
-    }
-
-    #[test]
-    fn a_string_survives_the_api_reading_json() {
-        let sent = |text: &str| as_params(&parse_params(text).unwrap()).get().to_owned();
-        assert_eq!(sent("\"7\""), r#""\"7\"""#);
-        assert_eq!(sent("{\"b\":1,\"a\":2}"), "{\"b\":1,\"a\":2}");
     }
 }

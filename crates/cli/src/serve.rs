@@ -7,7 +7,7 @@ use crate::local::{cannot_start, take_settings};
 use crate::signals::stop_wanted;
 use crate::terminal::Terminal;
 use crate::tools::{self, Tool};
-use cairn_server::{Auth, Config, Egress, Server};
+use cairn_server::{Auth, ClientAddress, Config, Egress, Server, TlsFiles};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +27,12 @@ pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Re
     let mut config = Config {
         listen: arguments.listen,
         auth: Auth::Token(token),
+        tls: tls_files(arguments),
+        client_address: if arguments.behind_proxy {
+            ClientAddress::Proxy
+        } else {
+            ClientAddress::Peer
+        },
         egress: match arguments.egress {
             EgressArgument::Public => Egress::PublicOnly,
             EgressArgument::Any => Egress::Any,
@@ -43,8 +49,15 @@ pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Re
     Ok(Exit::Complete)
 }
 
+fn tls_files(arguments: &ServeArguments) -> Option<TlsFiles> {
+    Some(TlsFiles {
+        certificate: arguments.tls_cert.clone()?,
+        key: arguments.tls_key.clone()?,
+    })
+}
+
 fn greeting(server: &Server, arguments: &ServeArguments) -> String {
-    let address = server.address();
+    let (scheme, address) = (server.scheme(), server.address());
     let token = match server.new_token() {
         Some(token) => {
             format!("This is the root token. It is shown this once; only its hash is kept.\n\n  {token}\n\n")
@@ -53,8 +66,8 @@ fn greeting(server: &Server, arguments: &ServeArguments) -> String {
     };
     let shown = server.new_token().unwrap_or("…");
     format!(
-        "cairn listens on http://{address}, with its data in {}.\n\n{token}To deploy with wrangler:\n\n  \
-         CLOUDFLARE_API_BASE_URL=http://{address}/client/v4 CLOUDFLARE_API_TOKEN={shown} CLOUDFLARE_ACCOUNT_ID=local npx wrangler deploy\n",
+        "cairn listens on {scheme}://{address}, with its data in {}.\n\n{token}To deploy with wrangler:\n\n  \
+         CLOUDFLARE_API_BASE_URL={scheme}://{address}/client/v4 CLOUDFLARE_API_TOKEN={shown} CLOUDFLARE_ACCOUNT_ID=local npx wrangler deploy\n",
         arguments.data_dir.display()
     )
 }

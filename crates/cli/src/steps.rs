@@ -93,17 +93,22 @@ impl Story {
 }
 
 /// A `step.do`, or its rollback.
-struct Work<'a> {
-    name: String,
-    took: Option<String>,
-    success: Option<bool>,
-    retries: &'a Retries,
-    attempts: &'a [Attempt],
+pub(crate) struct Work<'a> {
+    /// What it is called.
+    pub(crate) name: String,
+    /// How long it took, once it has ended.
+    pub(crate) took: Option<String>,
+    /// How it ended.
+    pub(crate) success: Option<bool>,
+    /// Its retries.
+    pub(crate) retries: &'a Retries,
+    /// Its attempts, in order.
+    pub(crate) attempts: &'a [Attempt],
 }
 
 impl<'a> Work<'a> {
     /// The work that a step is, and by what it is remembered.
-    fn of(step: &'a Step) -> Option<(String, Self)> {
+    pub(crate) fn of(step: &'a Step) -> Option<(String, Self)> {
         let (key, shown) = match step {
             Step::Step { name, .. } => (format!("do {name}"), plain(name)),
             Step::Rollback { name, .. } => {
@@ -189,7 +194,7 @@ impl Work<'_> {
     }
 
     /// Milliseconds until the next attempt, when that is what the step waits for and it can be told.
-    fn left(&self, now: Time) -> Option<i64> {
+    pub(crate) fn left(&self, now: Time) -> Option<i64> {
         let last = self
             .attempts
             .last()
@@ -256,7 +261,7 @@ pub(crate) fn reason(error: &NamedError) -> String {
 }
 
 /// Text of user code, fit for a line of a terminal.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let first = text.lines().next().unwrap_or_default();
     first
         .chars()
@@ -265,7 +270,7 @@ fn plain(text: &str) -> String {
 }
 
 /// A delay as it was written, in milliseconds; none when a function decides.
-fn delay_millis(delay: &RetryDelay) -> Option<i64> {
+pub(crate) fn delay_millis(delay: &RetryDelay) -> Option<i64> {
     let text = match delay {
         RetryDelay::Millis(millis) => return i64::try_from(*millis).ok(),
         RetryDelay::Text(text) => text.trim(),
@@ -285,7 +290,7 @@ fn delay_millis(delay: &RetryDelay) -> Option<i64> {
 }
 
 /// A span of milliseconds for people: `340 ms`, `3.4 s`, `12 min 5 s`, `3 h 20 min`, `2 d 4 h`.
-fn span(millis: i64) -> String {
+pub(crate) fn span(millis: i64) -> String {
     let millis = millis.max(0);
     let seconds = millis / 1000;
     match seconds {

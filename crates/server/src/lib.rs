@@ -15,6 +15,7 @@ mod drain;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod health;
 mod heart;
 mod hosts;
 mod jobs;
@@ -23,6 +24,7 @@ mod route;
 mod routes;
 mod serve;
 mod settings;
+mod stop;
 mod subscribers;
 mod tails;
 mod testing;
@@ -38,6 +40,7 @@ pub use cairn_engine::{Engine, KeySource, Settings};
 pub use cairn_runtime::workerd::Egress;
 pub use cairn_store::sqlite::examine::{Examined, Soundness, examine};
 pub use error::ServerError;
+pub use stop::Drain;
 pub use settings::{SettingError, settings_reference};
 pub use testing::TestSupport;
 pub use tls::{TlsError, TlsFiles};
@@ -50,6 +53,7 @@ use cairn_engine::{Clock, Parts, Secrets, StoredWorkers, SystemClock};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_store::Store;
 use cairn_store::sqlite::SqliteStore;
+use health::Health;
 use heart::Heart;
 use hosts::Handlers;
 use jobs::Jobs;
@@ -62,7 +66,7 @@ use subscribers::Subscribers;
 use tails::Tails;
 use tls::Tls;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 /// The file in the data directory with the key of secrets, when none was given.
@@ -95,6 +99,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Who says where requests come from. A proxy is taken to end TLS.
     pub client_address: ClientAddress,
+    /// How it ends when it is asked to.
+    pub drain: Drain,
     /// Limits of tokens and of the audit log.
     pub access: AccessSettings,
     /// Bytes of an uploaded script, all modules together (`limits.script_bytes`).
@@ -121,6 +127,7 @@ impl Config {
             settings: Settings::default(),
             tls: None,
             client_address: ClientAddress::Peer,
+            drain: Drain::default(),
             access: AccessSettings::default(),
             script_bytes: limits.script_bytes,
             json_bytes: limits.json_bytes,
@@ -139,6 +146,7 @@ pub struct Server {
     app: Arc<App>,
     new_token: Option<String>,
     heart: Heart,
+    drain: Drain,
 }
 
 impl std::fmt::Debug for Server {
@@ -209,6 +217,7 @@ impl Server {
             tails,
             testing,
             address,
+            health: Health::new(config.workerd.clone()),
         });
         Ok(Self {
             engine,
@@ -220,12 +229,18 @@ impl Server {
             app,
             new_token,
             heart,
+            drain: config.drain,
         })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// `https` with a certificate, `http` without.
+    pub fn scheme(&self) -> &'static str {
+        if self.entrance.tls.is_some() { "https" } else { "http" }
     }
 
     /// The root token, when it was made just now: it is kept as a hash only and cannot be shown again.
@@ -238,7 +253,8 @@ impl Server {
         &self.engine
     }
 
-    /// Answers requests until `shutdown`; then lets those under way end, stops the engine and all processes, and closes the store.
+    /// Answers requests until `shutdown`; then lets those and the steps under way end ([`Drain`]), stops the engine and all processes, and closes the
+    /// store.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         let Self {
             engine,
@@ -248,6 +264,7 @@ impl Server {
             app,
             store,
             heart,
+            drain,
             ..
         } = self;
         let tails = Arc::clone(&app.tails);
@@ -256,8 +273,13 @@ impl Server {
         if let Some(tls) = &entrance.tls {
             chores.spawn(Arc::clone(tls).keep_looking());
         }
-        chores.spawn(async move { app.access.tidy().await });
-        serve::serve(entrance, router, shutdown).await;
+        let tidied = Arc::clone(&app);
+        chores.spawn(async move { tidied.access.tidy().await });
+        let (closing, closed) = oneshot::channel();
+        tokio::join!(
+            serve::serve(entrance, router, stop::announced(shutdown, (&app, drain), closing)),
+            stop::finish_steps(&app, drain, closed),
+        );
         chores.shutdown().await;
         tails.close();
         engine.shutdown().await;

@@ -1,17 +1,43 @@
 //! The command line. Each command's arguments are in a file of their own; here is what they share.
 
+mod access;
+mod backup;
+mod deploy;
+mod instances;
+mod machine;
+mod remote;
 mod run;
 mod serve;
+mod workflows;
 
+pub(crate) use access::{
+    AuditArguments, ScopeArgument, TokenArguments, TokenCommand, TokenCreateArguments,
+};
+pub(crate) use backup::{BackupArguments, RestoreArguments};
+pub(crate) use deploy::DeployArguments;
+pub(crate) use instances::{
+    DeleteArguments, DescribeArguments, InstancesArguments, InstancesCommand,
+    ListArguments, LogsArguments, OutputArguments, OutputKind, RestartArguments, SelectionArguments,
+    SendEventArguments, StatusArgument, StepKindArgument, TerminateArguments,
+};
+pub(crate) use machine::{CompletionsArguments, DoctorArguments, ManArguments};
+pub(crate) use remote::{ConsentArgument, RemoteArguments};
 pub(crate) use run::{DevArguments, RunArguments};
 pub(crate) use serve::{EgressArgument, ServeArguments};
+pub(crate) use workflows::{TriggerArguments, WorkflowsArguments, WorkflowsCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+const EXIT_CODES: &str = "\
+Exit codes: 0 it was done; 1 it was done, and the outcome is bad: the instance failed, a check found a problem, or some of several could not
+be changed; 2 it could not be done: wrong arguments, no server, or the server refused; 130 you stopped it.
+
+Results go to standard output, everything else to standard error. `cairn man` prints the manual.";
+
 /// Durable workflows on your own machines, with the API, the classes and the tools of Cloudflare Workflows.
 #[derive(Debug, Parser)]
-#[command(name = "cairn", version, max_term_width = 100)]
+#[command(name = "cairn", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -29,6 +55,26 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Serve a project on this machine and deploy it again whenever it changes.
     Dev(DevArguments),
+    /// Bundle a project and deploy it, with its workflows, to a server.
+    Deploy(DeployArguments),
+    /// List, describe, delete and trigger workflows.
+    Workflows(WorkflowsArguments),
+    /// List, follow and steer instances of workflows.
+    Instances(InstancesArguments),
+    /// Make, list and revoke API tokens.
+    Token(TokenArguments),
+    /// Show who changed what.
+    Audit(AuditArguments),
+    /// Copy the data of a server, which may run, into a folder.
+    Backup(BackupArguments),
+    /// Put a backup into a data directory.
+    Restore(RestoreArguments),
+    /// Check this machine and the server, and say what to do.
+    Doctor(DoctorArguments),
+    /// Print the completions of a shell.
+    Completions(CompletionsArguments),
+    /// Print the manual, or write it into a folder.
+    Man(ManArguments),
 }
 
 /// Limits.

@@ -19,6 +19,15 @@ pub(crate) struct ServeArguments {
         value_name = "ADDRESS"
     )]
     pub(crate) listen: SocketAddr,
+    /// The certificate for HTTPS, in PEM, with those between it and a root. An address of other machines wants one.
+    #[arg(long, env = "CAIRN_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key, in PEM, without a passphrase.
+    #[arg(long, env = "CAIRN_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A proxy in front ends TLS, and says in X-Forwarded-For where requests come from: nobody else can reach this address.
+    #[arg(long, env = "CAIRN_BEHIND_PROXY")]
+    pub(crate) behind_proxy: bool,
     /// Which addresses the code of Workers may reach.
     #[arg(long, env = "CAIRN_EGRESS", value_enum, default_value_t = EgressArgument::Public)]
     pub(crate) egress: EgressArgument,

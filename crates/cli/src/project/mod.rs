@@ -6,6 +6,7 @@ mod reader;
 mod secrets;
 
 pub(crate) use config::{Config, ModuleRule, WorkflowConfig};
+pub(crate) use secrets::read_file as read_secrets;
 
 use crate::failure::Failure;
 use serde_json::{Map, Value};

@@ -1,6 +1,7 @@
 //! `.dev.vars`: the secrets of a project on this machine, a line each, `NAME=value`.
 
 use crate::failure::Failure;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -25,6 +26,35 @@ pub(super) fn read(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
         Failure::new(
             format!("{}:{line} is not NAME=value.", path.display()),
             "Write one secret a line; quote values that hold line breaks or #.",
+        )
+    })
+}
+
+/// Reads a file of secrets that a user names: `NAME=value` lines, or a JSON object of strings.
+///
+/// # Errors
+/// When it cannot be read or is neither.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).map_err(|error| {
+        Failure::new(
+            format!("The secrets in {shown} cannot be read: {error}."),
+            "Give a readable UTF-8 file with --secrets-file.",
+        )
+    })?;
+    if text.trim_start().starts_with('{') {
+        let read: Result<BTreeMap<String, String>, _> = serde_json::from_str(&text);
+        return read.map(|pairs| pairs.into_iter().collect()).map_err(|error| {
+            Failure::new(
+                format!("{shown} is no JSON object of strings: {error}."),
+                "Write it as {\"NAME\": \"value\"}, or as NAME=value lines.",
+            )
+        });
+    }
+    parse(&text).map_err(|line| {
+        Failure::new(
+            format!("{shown}:{line} is not NAME=value."),
+            "Write one secret a line, or a JSON object of strings; quote values that hold line breaks or #.",
         )
     })
 }
@@ -120,6 +150,19 @@ mod tests {
     fn a_line_that_is_no_pair_is_named() {
         assert_eq!(parse("A=1\nwhat is this\n"), Err(2));
         assert_eq!(parse("A=\"x\ny\"\n=3"), Err(3));
+    }
+
+    #[test]
+    fn a_file_of_secrets_has_lines_or_is_json() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |text: &str| {
+            fs::write(file.path(), text).unwrap();
+            read_file(file.path()).map_err(|failure| failure.to_string())
+        };
+        assert_eq!(read("A=1\n").unwrap(), [pair("A", "1")]);
+        assert_eq!(read(" {\"A\": \"x=1\"}").unwrap(), [pair("A", "x=1")]);
+        assert!(read("{\"A\": 1}").unwrap_err().contains("no JSON object of strings"));
+        assert!(read("A=1\nB").unwrap_err().contains(":2 is not NAME=value"));
     }
 
     #[test]

@@ -75,6 +75,14 @@ impl Cache {
         })
     }
 
+    /// The path of a tool that is in the cache already.
+    ///
+    /// # Errors
+    /// When the embedded package file is broken.
+    pub(super) fn present(&self, tool: Tool) -> Result<Option<PathBuf>, Failure> {
+        Ok(binary_in(&self.folder()?.join("node_modules"), tool))
+    }
+
     /// One folder for each pair of versions, so that an upgrade of cairn fills a new one and an older cairn keeps its own.
     fn folder(&self) -> Result<PathBuf, Failure> {
         let [workerd, esbuild] = [version::pinned(Tool::Workerd)?, version::pinned(Tool::Esbuild)?];

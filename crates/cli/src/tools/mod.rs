@@ -108,6 +108,43 @@ async fn locate(
     })
 }
 
+/// What [`find`] would take for a project in `from`, without fetching anything; none when it would fetch.
+///
+/// # Errors
+/// When `given` names no such tool, or the one that is cached does not run.
+pub(crate) async fn look(tool: Tool, given: Option<&Path>, from: &Path) -> Result<Option<Found>, Failure> {
+    if let Some(path) = given {
+        return given_tool(tool, path).await.map(Some);
+    }
+    let pinned = version::pinned(tool)?;
+    let found = match in_project(tool, from, pinned) {
+        Some(found) => Some(found),
+        None => on_path(tool, pinned).await,
+    };
+    let (path, origin) = match found {
+        Some(found) => (found.path, found.origin),
+        None => match Cache::of_user()?.present(tool)? {
+            Some(path) => (path, Origin::Cache),
+            None => return Ok(None),
+        },
+    };
+    let found = given_tool(tool, &path).await?;
+    Ok(Some(Found { origin, ..found }))
+}
+
+/// The version of a tool that this cairn is made for.
+///
+/// # Errors
+/// When the embedded package file is broken.
+pub(crate) fn pinned(tool: Tool) -> Result<Version, Failure> {
+    version::pinned(tool)
+}
+
+/// Whether a version is one that [`find`] takes.
+pub(crate) fn serves(tool: Tool, version: Version, pinned: Version) -> bool {
+    version.serves(tool, pinned)
+}
+
 /// The tool a user names is used whatever its version; it only has to be one.
 async fn given_tool(tool: Tool, path: &Path) -> Result<Found, Failure> {
     let version = version_of(tool, path).await.map_err(|reason| {

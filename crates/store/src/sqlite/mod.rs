@@ -10,6 +10,7 @@ mod chunk;
 mod claim;
 mod commit;
 mod create;
+pub mod examine;
 mod inbox;
 mod list;
 mod open;

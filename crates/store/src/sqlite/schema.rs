@@ -52,6 +52,12 @@ pub(super) fn of_existing(connection: &Connection, file: &Path) -> Result<u32, S
     }
 }
 
+/// How many migrations this release knows.
+pub(super) fn known() -> u32 {
+    // There are few of them.
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
 /// How many migrations the file has had.
 fn check(connection: &Connection, file: &Path) -> Result<usize, StoreError> {
     let file = file.display();
