@@ -1,6 +1,7 @@
 //! What a version of a workflow does, drawn from its code (behaviour §1.2).
 
 use crate::Time;
+use crate::openapi::graph::Graph;
 use crate::openapi::words::Uuid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,7 +23,7 @@ pub struct VersionGraph {
     /// The same: versions do not change.
     pub modified_on: Time,
     /// The graph; null where it cannot be known.
-    #[schema(required, value_type = Option<Object>)]
+    #[schema(required, value_type = Option<Graph>)]
     pub graph: Option<Map<String, Value>>,
 }
 
@@ -42,6 +43,6 @@ pub struct VersionDag {
     /// The same: versions do not change.
     pub modified_on: Time,
     /// The graph; null where it cannot be known.
-    #[schema(required, value_type = Option<Object>)]
+    #[schema(required, value_type = Option<Graph>)]
     pub dag: Option<Map<String, Value>>,
 }

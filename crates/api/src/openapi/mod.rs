@@ -4,6 +4,7 @@
 //! puts them together. The server's tests hold every answer they get against it.
 
 mod document;
+pub(crate) mod graph;
 mod instances;
 mod rest;
 pub(crate) mod words;
