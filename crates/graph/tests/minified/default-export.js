@@ -1,0 +1,1 @@
+var t=Object.defineProperty;var n=(a,e)=>t(a,"name",{value:e,configurable:!0});import{WorkflowEntrypoint as o}from"cloudflare:workers";var d=class extends o{static{n(this,"Hidden")}async run(a,e){await e.do("under another name",async()=>1)}},f={fetch:n(()=>new Response("x"),"fetch")};export{d as Flow,f as default};

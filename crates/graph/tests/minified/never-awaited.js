@@ -1,0 +1,1 @@
+var c=Object.defineProperty;var r=(a,n)=>c(a,"name",{value:n,configurable:!0});import{WorkflowEntrypoint as d}from"cloudflare:workers";var t=class extends d{static{r(this,"Flow")}async run(n,o){o.do("audit",async()=>1),await o.do("work",async()=>2),await o.do("more work",async()=>3)}};export{t as Flow};

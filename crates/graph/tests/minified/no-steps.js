@@ -1,0 +1,1 @@
+var t=Object.defineProperty;var n=(r,o)=>t(r,"name",{value:o,configurable:!0});import{WorkflowEntrypoint as f}from"cloudflare:workers";var a=class extends f{static{n(this,"Flow")}async run(o){if(o.payload)return 1;for(let s of o.payload)console.log(s)}};export{a as Flow};

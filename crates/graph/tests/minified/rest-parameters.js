@@ -1,0 +1,1 @@
+var e=Object.defineProperty;var s=(o,t)=>e(o,"name",{value:t,configurable:!0});import{WorkflowEntrypoint as n}from"cloudflare:workers";var r=class extends n{static{s(this,"Flow")}async run(...t){let[,a]=t;await a.do("from the rest",async()=>1),await this.more(...t)}async more(t,a){await a.do("spread",async()=>t)}};export{r as Flow};

@@ -1,0 +1,1 @@
+var i=Object.defineProperty;var s=(o,n)=>i(o,"name",{value:n,configurable:!0});import{WorkflowEntrypoint as e}from"cloudflare:workers";import{instrument as a}from"observability";var t=class extends e{static{s(this,"Inner")}async run(n,r){await r.do("inside",async()=>1)}},p=a(o=>({dsn:o.DSN}),t);export{p as Flow};

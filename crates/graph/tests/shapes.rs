@@ -1,0 +1,58 @@
+//! Shapes of code, each with the tree of its graph beside it (`shapes/*.js`, `shapes/*.tree`). `UPDATE_EXPECT=1` writes the trees.
+
+mod tree;
+
+use cairn_graph::graph;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tree::{Conditions, tree};
+
+/// The class of every shape.
+const CLASS: &str = "Flow";
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// Names and paths of the shapes, in order.
+fn shapes(folder_name: &str) -> Vec<(String, PathBuf)> {
+    let mut found: Vec<(String, PathBuf)> = fs::read_dir(folder(folder_name))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "js"))
+        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path))
+        .collect();
+    found.sort();
+    found
+}
+
+/// A file holds the main module, and others after lines that name them.
+fn modules(text: &str) -> Vec<(&str, &str)> {
+    let mut modules = Vec::new();
+    for (index, part) in text.split("// module: ").enumerate() {
+        if index == 0 {
+            modules.push(("index.js", part));
+        } else {
+            modules.push(part.split_once('\n').unwrap());
+        }
+    }
+    modules
+}
+
+fn drawn(text: &str, conditions: Conditions) -> String {
+    match graph(&modules(text), "index.js", CLASS) {
+        Some(graph) => tree(&graph, conditions),
+        None => "no graph\n".into(),
+    }
+}
+
+#[test]
+fn every_shape_has_its_tree() {
+    let shapes = shapes("shapes");
+    assert!(shapes.len() >= 30, "only {} shapes", shapes.len());
+    for (name, path) in shapes {
+        let text = fs::read_to_string(&path).unwrap();
+        let expected = path.with_file_name(format!("{name}.tree"));
+        expect_test::expect_file![expected].assert_eq(&drawn(&text, Conditions::Shown));
+    }
+}
