@@ -26,6 +26,18 @@ pub struct Follow {
     pub cursor: u64,
     /// Those of these types; all when absent.
     pub filter: Option<BTreeSet<EventType>>,
+    /// How far.
+    pub reach: Reach,
+}
+
+/// How far a subscriber follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// To the end of the instance.
+    #[default]
+    End,
+    /// To what is there when it gets there.
+    Now,
 }
 
 /// An event with its value.
@@ -108,7 +120,7 @@ impl Subscription {
         &self.id
     }
 
-    /// The next event, once there is one; none after the end of the instance. Nothing is lost when the future is dropped.
+    /// The next event, once there is one; none after the end of the instance, or where [`Reach::Now`] ends. Nothing is lost when the future is dropped.
     ///
     /// # Errors
     /// [`EngineError::InstanceNotFound`] when the instance is deleted meanwhile, [`EngineError::ShuttingDown`].
@@ -158,6 +170,10 @@ impl Subscription {
             let page = self.page(self.teller.next_seq()).await?;
             if !page.entries.is_empty() {
                 return self.tell(page);
+            }
+            if self.follow.reach == Reach::Now {
+                self.ended = true;
+                return Ok(());
             }
             // Having waited for long is as good a reason to look as having been called.
             if let Ok(None) = tokio::time::timeout(LOOK_AGAIN, self.news.come()).await {

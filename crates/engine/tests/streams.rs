@@ -123,6 +123,7 @@ async fn its_event_shows_the_preview() {
     let follow = cairn_engine::Follow {
         cursor: 0,
         filter: Some([cairn_engine::EventType::StepCompleted].into()),
+        ..cairn_engine::Follow::default()
     };
     let followed = world.engine.subscribe(ACCOUNT, "flow", ("one", follow));
     let told = followed.await.unwrap().next().await.unwrap().unwrap();

@@ -189,12 +189,33 @@ async fn two_followers_do_not_disturb_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_no_more_than_there_is_does_not_wait() {
+    let world = World::new().await;
+    let run = world.start().await;
+    world.report(run, [execute(1, "a")]);
+    let mut waits = world.from(3).await;
+    assert_eq!(told(&mut waits).await.len(), 2);
+    let so_far = Follow {
+        cursor: 3,
+        reach: cairn_engine::Reach::Now,
+        ..Follow::default()
+    };
+    let mut told_so_far = told(&mut world.follow(so_far.clone()).await).await;
+    assert_eq!(told_so_far.pop().as_deref(), Some("end"));
+    assert_eq!(told_so_far.len(), 2);
+    world.report(run, [succeeded(1, "1"), returned(Value::undefined())]);
+    assert_eq!(told(&mut waits).await.last().map(String::as_str), Some("end"));
+    assert_eq!(told(&mut world.follow(so_far).await).await.last().map(String::as_str), Some("end"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_filter_does_not_hide_the_end() {
     let world = World::new().await;
     let run = world.start().await;
     let follow = |cursor, types: &[EventType]| Follow {
         cursor,
         filter: Some(types.iter().copied().collect()),
+        ..Follow::default()
     };
     let steps = [EventType::StepStarted, EventType::StepCompleted];
     let mut subscription = world.follow(follow(0, &steps)).await;

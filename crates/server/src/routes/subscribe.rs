@@ -8,8 +8,10 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use axum::http::header;
 use axum::response::IntoResponse as _;
 use cairn_api::{ApiError, Failure, SubscribeToken};
-use cairn_engine::{Clock as _, EngineError, EventType, Follow, Subscription, SystemClock};
+use cairn_engine::{Clock as _, EngineError, EventType, Follow, Reach, Subscription, SystemClock};
 use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -21,12 +23,15 @@ const SEND_PATIENCE: Duration = Duration::from_secs(60);
 const RECEIVE_MAX: usize = 4 * 1_024;
 /// The instance was deleted; closes with 4000 and more are an application's own.
 const CLOSE_DELETED: u16 = 4_404;
+/// The words of `follow`.
+const REACHES: [(&str, Reach); 2] = [("true", Reach::End), ("false", Reach::Now)];
 
 /// `GET …/instances/:id/subscribe`
 pub(super) async fn subscribe(call: &Call, (account, workflow, id): Place<'_>) -> Answer {
     let follow = Follow {
         cursor: call.query.value("cursor")?.unwrap_or(0),
         filter: filter(call)?,
+        reach: call.query.word("follow", &REACHES)?.unwrap_or_default(),
     };
     let upgrade = call.upgrade.lock().take();
     let Some(upgrade) = upgrade else {
@@ -42,9 +47,12 @@ pub(super) async fn subscribe(call: &Call, (account, workflow, id): Place<'_>) -
     let subscription = subscription.map_err(engine)?;
     let upgrade = upgrade.max_message_size(RECEIVE_MAX).max_frame_size(RECEIVE_MAX);
     Ok(upgrade
-        .on_upgrade(async move |socket| {
-            serve(socket, subscription).await;
-            drop(room);
+        .on_upgrade({
+            let app = Arc::clone(&call.app);
+            async move |socket| {
+                serve(socket, subscription, app.health.draining()).await;
+                drop(room);
+            }
         })
         .into_response())
 }
@@ -91,7 +99,8 @@ fn not_a_websocket(call: &Call) -> Failure {
 }
 
 /// Tells events until the last one, or until the subscriber goes.
-async fn serve(mut socket: WebSocket, mut subscription: Subscription) {
+async fn serve(mut socket: WebSocket, mut subscription: Subscription, stopping: impl Future<Output = ()>) {
+    let mut stopping = pin!(stopping);
     let mut ping = interval(PING_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
@@ -99,7 +108,7 @@ async fn serve(mut socket: WebSocket, mut subscription: Subscription) {
         let message = tokio::select! {
             told = subscription.next() => match told {
                 Ok(Some(told)) => Message::text(told.to_json_text(subscription.id())),
-                Ok(None) => break close(close_code::NORMAL, "the instance has ended"),
+                Ok(None) => break close(close_code::NORMAL, "there is no more"),
                 Err(error) => break close_of(&error),
             },
             received = socket.recv() => match received {
@@ -107,6 +116,7 @@ async fn serve(mut socket: WebSocket, mut subscription: Subscription) {
                 Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
             },
+            () = &mut stopping => break close_of(&EngineError::ShuttingDown),
             _ = ping.tick() => Message::Ping(Default::default()),
         };
         let sent = timeout(SEND_PATIENCE, socket.send(message)).await;
