@@ -8,6 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+fn subdomain_key(account: &str) -> String {
+    format!("subdomain/{account}")
+}
+
 /// One lock for each script that is being changed: what is taken over from the newest version must still be its own when the next is made.
 #[derive(Default)]
 pub(crate) struct ScriptLocks(Mutex<HashMap<(String, String), Arc<AsyncMutex<()>>>>);
@@ -129,6 +133,23 @@ impl Engine {
         } else {
             Err(EngineError::ScriptNotFound(script.into()))
         }
+    }
+
+    /// The subdomain that an account has chosen.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`]
+    pub async fn account_subdomain(&self, account: &str) -> Result<Option<String>, EngineError> {
+        Ok(self.shared.store.setting(&subdomain_key(account)).await?)
+    }
+
+    /// Keeps the subdomain that an account has chosen.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`]
+    pub async fn put_account_subdomain(&self, account: &str, subdomain: &str) -> Result<(), EngineError> {
+        let key = subdomain_key(account);
+        Ok(self.shared.store.put_setting(&key, subdomain).await?)
     }
 
     /// Removes a script. Its workflows stay, and no instances of them can be created until it comes back. Instances that have not ended go

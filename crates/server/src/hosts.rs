@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::auth::host_of;
+use crate::routes::script_settings::KeptSettings;
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::Request;
@@ -87,11 +88,19 @@ pub(crate) async fn forward(app: &App, name: &WorkerName, request: Request) -> R
         Ok(row) => row,
         Err((status, text)) => return plain(status, text),
     };
+    match KeptSettings::of(&row) {
+        Ok(settings) if settings.reachable() => {}
+        Ok(_) => {
+            let text = format!(
+                "the Worker \"{}\" does not answer by its host name: that was turned off; set workers_dev to true and deploy it",
+                row.name
+            );
+            return absent(app, name, text);
+        }
+        Err(error) => return plain(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    }
     let Some((version, _)) = row.deployed else {
-        return plain(
-            StatusCode::NOT_FOUND,
-            format!("the Worker \"{}\" has no deployed version", row.name),
-        );
+        return absent(app, name, format!("the Worker \"{}\" has no deployed version", row.name));
     };
     match app.handlers.answers(&app.engine, &version).await {
         Ok(true) => {}
@@ -101,7 +110,7 @@ pub(crate) async fn forward(app: &App, name: &WorkerName, request: Request) -> R
                  add `export default {{ async fetch(request, env) {{ … }} }}` to its main module",
                 row.name
             );
-            return plain(StatusCode::NOT_FOUND, text);
+            return absent(app, name, text);
         }
         Err(error) => return plain(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
@@ -109,34 +118,48 @@ pub(crate) async fn forward(app: &App, name: &WorkerName, request: Request) -> R
         Ok(connection) => exchange(connection, request).await,
         Err(error) => {
             tracing::warn!(script = row.name, error, "a Worker could not be reached");
+            let why = if app.access.is_open() {
+                error
+            } else {
+                "the server's log says why".into()
+            };
             plain(
                 StatusCode::BAD_GATEWAY,
-                format!("the Worker \"{}\" could not be started: {error}", row.name),
+                format!("the Worker \"{}\" could not be started: {why}", row.name),
             )
         }
     }
 }
 
+/// Why a Worker does not answer, on a developer's own machine. Everybody else is told the same whatever there is.
+fn absent(app: &App, name: &WorkerName, why: String) -> Response<Body> {
+    let text = if app.access.is_open() {
+        why
+    } else {
+        nobody(&name.script)
+    };
+    plain(StatusCode::NOT_FOUND, text)
+}
+
+fn nobody(script: &str) -> String {
+    format!(
+        "no Worker of the name \"{script}\" answers here: one answers that is deployed, has a default export with a fetch handler, \
+         and whose workers_dev is not false"
+    )
+}
+
+/// The Worker of this name; where several accounts have one and none is named, the oldest that is deployed.
 async fn find(app: &App, name: &WorkerName) -> Result<ScriptRow, (StatusCode, String)> {
     let rows = app.engine.scripts_named(&name.script).await;
     let mut rows = rows.map_err(|error| (StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     if let Some(account) = &name.account {
         rows.retain(|row| row.account.eq_ignore_ascii_case(account));
     }
-    match rows.len() {
-        1 => Ok(rows.remove(0)),
-        0 => Err((
-            StatusCode::NOT_FOUND,
-            format!("no Worker of the name \"{}\" is deployed here", name.script),
-        )),
-        _ => Err((
-            StatusCode::MISDIRECTED_REQUEST,
-            format!(
-                "several accounts have a Worker \"{0}\"; name the account too: http://{0}.<account>{DOMAIN}/",
-                name.script
-            ),
-        )),
+    let chosen = rows.iter().position(|row| row.deployed.is_some()).unwrap_or(0);
+    if chosen < rows.len() {
+        return Ok(rows.swap_remove(chosen));
     }
+    Err((StatusCode::NOT_FOUND, nobody(&name.script)))
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Body> {

@@ -3,6 +3,8 @@
 //! Ids of scheduled instances hold spaces, slashes and stars, and wrangler does not escape them (behaviour §1.5). So paths are split here, in
 //! their raw form, and each part is decoded once.
 
+use crate::routes::EnvironmentPart;
+
 /// A route under `/client/v4`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -78,6 +80,19 @@ pub(crate) enum ScriptRoute {
     Triggers(String),
     Tails(String),
     Tail(String, String),
+    Scripts,
+    ScriptsSearch,
+    Content(String),
+    Secret(String, String),
+    SecretsBulk(String),
+    Deployment(String, String),
+    References(String),
+    TailsByConsumer(String),
+    LatestVersion(String),
+    Environment(String, EnvironmentPart),
+    /// Namespaces of products that are not here.
+    KvNamespaces,
+    ObjectNamespaces,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,6 +162,10 @@ impl Route {
                     route: ScriptRoute::Triggers(script),
                 })
             }
+            "storage" if rest == Some("kv/namespaces") => Some(Self::Script {
+                account,
+                route: ScriptRoute::KvNamespaces,
+            }),
             "workflows" => Self::in_workflows(account, rest.unwrap_or("")),
             _ => None,
         }
@@ -231,6 +250,25 @@ impl ScriptRoute {
             ["workers", script] => Self::Worker(name(script)?),
             ["scripts", script] => Self::Script(name(script)?),
             ["scripts", script, "versions", version] => Self::Version(name(script)?, name(version)?),
+            ["scripts"] => Self::Scripts,
+            ["scripts-search"] => Self::ScriptsSearch,
+            ["tails", "by-consumer", script] => Self::TailsByConsumer(name(script)?),
+            ["workers", script, "versions", "latest"] => Self::LatestVersion(name(script)?),
+            ["durable_objects", "namespaces"] => Self::ObjectNamespaces,
+            ["services", script, "environments", "production", rest @ ..] => {
+                let part = match rest {
+                    [] => EnvironmentPart::Whole,
+                    ["bindings"] => EnvironmentPart::Bindings,
+                    ["routes"] => EnvironmentPart::Routes,
+                    ["subdomain"] => EnvironmentPart::Subdomain,
+                    ["content"] | ["content", "v2"] => EnvironmentPart::Content,
+                    _ => return None,
+                };
+                Self::Environment(name(script)?, part)
+            }
+            ["scripts", script, "content", "v2"] => Self::Content(name(script)?),
+            ["scripts", script, "secrets", secret] => Self::Secret(name(script)?, name(secret)?),
+            ["scripts", script, "deployments", id] => Self::Deployment(name(script)?, name(id)?),
             ["scripts", script, "tails", tail] => Self::Tail(name(script)?, name(tail)?),
             ["scripts", script, part] => {
                 let script = name(script)?;
@@ -243,6 +281,9 @@ impl ScriptRoute {
                     "subdomain" => Self::ScriptSubdomain(script),
                     "schedules" => Self::Schedules(script),
                     "tails" => Self::Tails(script),
+                    "content" => Self::Content(script),
+                    "secrets-bulk" => Self::SecretsBulk(script),
+                    "references" => Self::References(script),
                     _ => return None,
                 }
             }
@@ -411,7 +452,6 @@ mod tests {
         );
         for nothing in [
             "workers",
-            "workers/scripts",
             "workers/scripts/s/nope",
             "workflows/w/nope",
             "workflows/w/versions/v/x",

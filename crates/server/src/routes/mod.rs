@@ -10,7 +10,10 @@ pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod openapi;
 mod origin;
+mod script_list;
+pub(crate) mod script_settings;
 pub(crate) mod scripts;
+mod secrets;
 mod subscribe;
 pub(crate) mod tails;
 pub(crate) mod testing;
@@ -20,4 +23,5 @@ mod words;
 mod workflow_put;
 pub(crate) mod workflows;
 
+pub(crate) use script_list::EnvironmentPart;
 pub(crate) use workflow_put::WorkflowExport;

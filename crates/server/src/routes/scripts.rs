@@ -1,55 +1,91 @@
 //! `…/workers/…` and `…/triggers/…`: what wrangler reads and writes around an upload (behaviour §8).
 
-use super::deployments;
-use super::tails;
-use super::upload;
-use super::words;
+use super::{deployments, script_list, script_settings, secrets, tails, upload, user};
 use crate::answer::{Answer, bad, done, engine};
-use crate::app::{App, Call};
+use crate::app::Call;
 use crate::body;
 use crate::route::ScriptRoute;
 use axum::body::Body;
 use axum::http::Method;
-use cairn_api::{Account, ApiError, Failure, ScriptSubdomain, Secret, WorkerInfo};
+use cairn_api::{Account, ApiError, Failure};
 use cairn_engine::{ScriptBinding, ScriptMetadata, ScriptRow};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-/// The subdomain that is offered for workers.dev. wrangler wants one before it deploys workflows.
-const SUBDOMAIN: &str = "cairn";
-
 pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, ScriptRoute)) -> Answer {
+    use ScriptRoute as S;
     let method = call.method.clone();
     match (route, method) {
-        (ScriptRoute::Account, Method::GET) => done(Account {
+        (S::Account, Method::GET) => done(Account {
             id: account.into(),
             name: account.into(),
         }),
-        (ScriptRoute::Subdomain, Method::GET | Method::PUT) => done(json!({ "subdomain": SUBDOMAIN })),
-        (ScriptRoute::Service(script), Method::GET) => service(call, account, &script).await,
-        (ScriptRoute::Worker(script), Method::GET) => worker(call, account, &script).await,
-        (ScriptRoute::Script(script), Method::PUT) => upload::put(call, body, (account, &script)).await,
-        (ScriptRoute::Secrets(script), Method::GET) => secrets(call, account, &script).await,
-        (ScriptRoute::Settings(script), Method::GET) => settings(call, account, &script).await,
-        (ScriptRoute::ScriptSettings(script), Method::GET) => script_settings(call, account, &script).await,
-        (ScriptRoute::ScriptSettings(script), Method::PATCH) => {
-            patch_script_settings(call, body, (account, &script)).await
+        (S::Subdomain, Method::GET | Method::PUT) => {
+            script_settings::account_subdomain(call, body, account).await
         }
-        (ScriptRoute::Versions(script), Method::POST) => {
-            upload::version(call, body, (account, &script)).await
+        (S::Scripts, Method::GET) => script_list::list(call, account).await,
+        (S::ScriptsSearch, Method::GET) => script_list::search(call, account).await,
+        (S::Worker(script), Method::GET) => script_list::worker(call, account, &script).await,
+        (S::Service(script), Method::GET) => script_list::service(call, account, &script).await,
+        (S::Environment(script, part), Method::GET) => {
+            script_list::of_environment(call, (account, &script), part).await
         }
-        (ScriptRoute::Versions(script), Method::GET) => deployments::versions(call, account, &script).await,
-        (ScriptRoute::Version(script, version), Method::GET) => {
-            deployments::version(call, account, (&script, &version)).await
+        (S::Script(script) | S::Content(script), Method::GET) => {
+            script_list::content(call, account, &script).await
         }
-        (ScriptRoute::Deployments(script), Method::GET) => deployments::list(call, account, &script).await,
-        (ScriptRoute::Deployments(script), Method::POST) => {
-            deployments::create(call, body, (account, &script)).await
+        (S::Script(script) | S::Service(script), Method::DELETE) => {
+            script_list::delete(call, account, &script).await
         }
-        (ScriptRoute::ScriptSubdomain(script), Method::GET | Method::POST) => {
-            existing(call, account, &script).await?;
-            done(script_subdomain(&call.app, &script))
+        (S::References(script), Method::GET) => script_list::references(call, account, &script).await,
+        // Tail Workers, key-value stores and Durable Objects are not here, so there is none.
+        (S::TailsByConsumer(_) | S::KvNamespaces | S::ObjectNamespaces, Method::GET) => {
+            user::list(call, Vec::new())
         }
+        (S::Script(script), Method::PUT) => upload::put(call, body, (account, &script)).await,
+        (route, _) => versioned(call, body, (account, route)).await,
+    }
+}
+
+/// Versions, deployments, and what makes them.
+async fn versioned(call: &Call, body: Body, (account, route): (&str, ScriptRoute)) -> Answer {
+    use ScriptRoute as S;
+    let method = call.method.clone();
+    match (route, method) {
+        (S::Versions(script), Method::GET) => deployments::versions(call, account, &script).await,
+        (S::Versions(script), Method::POST) => upload::version(call, body, (account, &script)).await,
+        (S::Version(script, id), Method::GET) => deployments::version(call, account, (&script, &id)).await,
+        (S::LatestVersion(script), Method::PATCH) => {
+            secrets::patch_latest(call, body, (account, &script)).await
+        }
+        (S::Deployments(script), Method::GET) => deployments::list(call, account, &script).await,
+        (S::Deployments(script), Method::POST) => deployments::create(call, body, (account, &script)).await,
+        (S::Deployment(script, id), Method::GET) => deployments::one(call, (account, &script), &id).await,
+        (S::Deployment(script, id), Method::DELETE) => {
+            deployments::delete(call, (account, &script), &id).await
+        }
+        (S::Secrets(script), Method::GET) => secrets::list(call, account, &script).await,
+        (S::Secrets(script), Method::PUT) => secrets::put(call, body, (account, &script)).await,
+        (S::Secret(script, name), Method::GET) => secrets::one(call, (account, &script), &name).await,
+        (S::Secret(script, name), Method::DELETE) => secrets::delete(call, (account, &script), &name).await,
+        (S::SecretsBulk(script), Method::PATCH) => secrets::bulk(call, body, (account, &script)).await,
+        (S::Settings(script), Method::GET) => script_settings::settings(call, account, &script).await,
+        (S::Settings(script), Method::PATCH) => {
+            script_settings::patch_settings(call, body, (account, &script)).await
+        }
+        (S::ScriptSettings(script), Method::GET | Method::PATCH) => {
+            script_settings::script_settings(call, body, (account, &script)).await
+        }
+        (S::ScriptSubdomain(script), Method::GET | Method::POST | Method::DELETE) => {
+            script_settings::subdomain(call, body, (account, &script)).await
+        }
+        (route, _) => started(call, body, (account, route)).await,
+    }
+}
+
+/// What starts a script from outside, and who watches it.
+async fn started(call: &Call, body: Body, (account, route): (&str, ScriptRoute)) -> Answer {
+    let method = call.method.clone();
+    match (route, method) {
         (ScriptRoute::Schedules(script), Method::PUT) => put_schedules(call, body, (account, &script)).await,
         (ScriptRoute::Schedules(script), Method::GET) => {
             existing(call, account, &script).await?;
@@ -65,14 +101,6 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Scr
         (ScriptRoute::Tails(script), Method::GET) => tails::list(call, account, &script).await,
         (ScriptRoute::Tails(script), Method::POST) => tails::create(call, body, (account, &script)).await,
         (ScriptRoute::Tail(script, id), Method::DELETE) => tails::delete(call, (account, &script), &id).await,
-        (ScriptRoute::Script(_), Method::DELETE) => Err(Failure::new(
-            ApiError::NotSupported,
-            "deleting scripts is not available yet; delete the workflow instead",
-        )),
-        (ScriptRoute::Secrets(_), Method::PUT | Method::PATCH) => Err(Failure::new(
-            ApiError::NotSupported,
-            "secrets cannot be changed on their own yet; give them with a deployment: wrangler deploy --secrets-file FILE",
-        )),
         (route, _) => Err(call.wrong_method(methods(&route))),
     }
 }
@@ -80,21 +108,24 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Scr
 fn methods(route: &ScriptRoute) -> &'static str {
     match route {
         ScriptRoute::Account
-        | ScriptRoute::Service(_)
         | ScriptRoute::Worker(_)
-        | ScriptRoute::Secrets(_)
-        | ScriptRoute::Settings(_)
+        | ScriptRoute::Environment(..)
+        | ScriptRoute::Scripts
+        | ScriptRoute::ScriptsSearch
+        | ScriptRoute::Content(_)
+        | ScriptRoute::References(_)
+        | ScriptRoute::TailsByConsumer(_)
+        | ScriptRoute::KvNamespaces
+        | ScriptRoute::ObjectNamespaces
         | ScriptRoute::Version(..) => "GET",
-        ScriptRoute::Subdomain | ScriptRoute::Schedules(_) => "GET, PUT",
-        ScriptRoute::Script(_) => "PUT",
-        ScriptRoute::ScriptSettings(_) => "GET, PATCH",
+        ScriptRoute::Subdomain | ScriptRoute::Schedules(_) | ScriptRoute::Secrets(_) => "GET, PUT",
+        ScriptRoute::Script(_) => "GET, PUT, DELETE",
+        ScriptRoute::Service(_) | ScriptRoute::Secret(..) | ScriptRoute::Deployment(..) => "GET, DELETE",
+        ScriptRoute::ScriptSettings(_) | ScriptRoute::Settings(_) => "GET, PATCH",
+        ScriptRoute::SecretsBulk(_) | ScriptRoute::LatestVersion(_) => "PATCH",
         ScriptRoute::Tail(..) => "DELETE",
-        ScriptRoute::Versions(_)
-        | ScriptRoute::Deployments(_)
-        | ScriptRoute::ScriptSubdomain(_)
-        | ScriptRoute::Tails(_) => {
-            "GET, POST"
-        }
+        ScriptRoute::Versions(_) | ScriptRoute::Deployments(_) | ScriptRoute::Tails(_) => "GET, POST",
+        ScriptRoute::ScriptSubdomain(_) => "GET, POST, DELETE",
         ScriptRoute::Triggers(_) => "GET, PUT, PATCH, DELETE",
     }
 }
@@ -126,88 +157,6 @@ pub(super) async fn deployed_metadata(
     }
 }
 
-async fn service(call: &Call, account: &str, script: &str) -> Answer {
-    let row = call.engine().script(account, script).await.map_err(engine)?;
-    let row = row.ok_or_else(|| {
-        Failure::new(
-            ApiError::ServiceNotFound,
-            format!("script \"{script}\" does not exist; deploy it first"),
-        )
-    })?;
-    let (created_on, modified_on) = (words::time(row.created_at), words::time(row.modified_at));
-    let etag = row.deployed.map(|(version, _)| version).unwrap_or_default();
-    done(json!({
-        "id": script,
-        "default_environment": {
-            "environment": "production",
-            "created_on": created_on,
-            "modified_on": modified_on,
-            "script": {
-                "id": script,
-                "tag": script,
-                "tags": [],
-                "etag": etag,
-                "handlers": ["fetch"],
-                "created_on": created_on,
-                "modified_on": modified_on,
-                "last_deployed_from": "wrangler",
-            },
-        },
-        "created_on": created_on,
-        "modified_on": modified_on,
-        "environments": [{ "environment": "production", "created_on": created_on, "modified_on": modified_on }],
-    }))
-}
-
-async fn worker(call: &Call, account: &str, script: &str) -> Answer {
-    let row = existing(call, account, script).await?;
-    done(WorkerInfo {
-        id: script.into(),
-        name: script.into(),
-        created_on: words::time(row.created_at),
-        updated_on: words::time(row.modified_at),
-        subdomain: script_subdomain(&call.app, script),
-    })
-}
-
-fn script_subdomain(app: &App, script: &str) -> ScriptSubdomain {
-    let port = app.address.port();
-    ScriptSubdomain {
-        enabled: true,
-        previews_enabled: false,
-        url: Some(format!("http://{script}.localhost:{port}/")),
-    }
-}
-
-async fn secrets(call: &Call, account: &str, script: &str) -> Answer {
-    let row = existing(call, account, script).await?;
-    let metadata = deployed_metadata(call, &row).await?;
-    let bindings = metadata.map(|metadata| metadata.bindings).unwrap_or_default();
-    let secrets = bindings.into_iter().filter_map(|binding| match binding {
-        ScriptBinding::SecretText { name, .. } => Some(Secret {
-            name,
-            kind: "secret_text".into(),
-        }),
-        _ => None,
-    });
-    done(secrets.collect::<Vec<_>>())
-}
-
-async fn settings(call: &Call, account: &str, script: &str) -> Answer {
-    let row = existing(call, account, script).await?;
-    let metadata = deployed_metadata(call, &row).await?;
-    let Some(metadata) = metadata else {
-        return done(json!({ "bindings": [], "tags": [] }));
-    };
-    done(json!({
-        "bindings": metadata.bindings.iter().map(shown_binding).collect::<Vec<_>>(),
-        "compatibility_date": metadata.compatibility_date,
-        "compatibility_flags": metadata.compatibility_flags,
-        "usage_model": "standard",
-        "tags": [],
-    }))
-}
-
 /// A binding as clients see it: secrets without their text.
 pub(super) fn shown_binding(binding: &ScriptBinding) -> Json {
     match binding {
@@ -235,33 +184,23 @@ pub(super) fn shown_binding(binding: &ScriptBinding) -> Json {
             }
             shown
         }
+        ScriptBinding::Service {
+            name,
+            service,
+            entrypoint,
+            props,
+        } => {
+            let mut shown =
+                json!({ "type": "service", "name": name, "service": service, "environment": "production" });
+            if let Some(entrypoint) = entrypoint {
+                shown["entrypoint"] = json!(entrypoint);
+            }
+            if let Some(props) = props {
+                shown["props"] = serde_json::from_str(props).unwrap_or(Json::Null);
+            }
+            shown
+        }
     }
-}
-
-async fn script_settings(call: &Call, account: &str, script: &str) -> Answer {
-    existing(call, account, script).await?;
-    done(json!({ "logpush": false, "tail_consumers": [], "observability": { "enabled": false }, "tags": [] }))
-}
-
-/// Settings beside versions: nothing of them has an effect here, except consumers that would miss what they wait for.
-async fn patch_script_settings(call: &Call, body: Body, (account, script): (&str, &str)) -> Answer {
-    #[derive(Deserialize)]
-    struct Patch {
-        #[serde(default)]
-        tail_consumers: Option<Vec<Json>>,
-    }
-    existing(call, account, script).await?;
-    let patch: Patch = body::json(body, &call.app.limits).await?;
-    if patch
-        .tail_consumers
-        .is_some_and(|consumers| !consumers.is_empty())
-    {
-        return Err(Failure::new(
-            ApiError::NotSupported,
-            "tail consumers are not available; remove tail_consumers",
-        ));
-    }
-    done(json!({ "logpush": false, "tail_consumers": [], "observability": { "enabled": false }, "tags": [] }))
 }
 
 /// Cron triggers of the Worker itself: refused, as its `scheduled` handler would never be called.

@@ -62,7 +62,24 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limits: &BodyLimits) -
     reading.await.map_err(|_| late(limits))?
 }
 
-async fn read_parts(headers: &HeaderMap, body: Body, limit: usize) -> Result<Form, Failure> {
+/// Reads a body that is within the time it may take.
+pub(crate) async fn read_parts(headers: &HeaderMap, body: Body, limit: usize) -> Result<Form, Failure> {
+    let (mut metadata, mut parts) = (None, Vec::new());
+    for part in read_all(headers, body, limit).await? {
+        if part.name == "metadata" {
+            let read: Metadata = serde_json::from_slice(&part.content)
+                .map_err(|error| refused(format!("the part \"metadata\" cannot be read: {error}")))?;
+            metadata = Some(read);
+        } else {
+            parts.push(part);
+        }
+    }
+    let metadata = metadata.ok_or_else(|| bad("the upload has no part \"metadata\""))?;
+    Ok(Form { metadata, parts })
+}
+
+/// All parts of a form.
+pub(super) async fn read_all(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<Part>, Failure> {
     let content_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -72,7 +89,7 @@ async fn read_parts(headers: &HeaderMap, body: Body, limit: usize) -> Result<For
     })?;
     let constraints = Constraints::new().size_limit(SizeLimit::new().whole_stream(limit as u64));
     let mut multipart = Multipart::with_constraints(body.into_data_stream(), boundary, constraints);
-    let (mut metadata, mut parts) = (None, Vec::new());
+    let mut parts = Vec::new();
     while let Some(field) = multipart
         .next_field()
         .await
@@ -85,24 +102,19 @@ async fn read_parts(headers: &HeaderMap, body: Body, limit: usize) -> Result<For
             .map(|mime| mime.essence_str().to_owned())
             .unwrap_or_default();
         let content = field.bytes().await.map_err(|error| broken(&error, limit))?;
-        if name == "metadata" {
-            let read: Metadata = serde_json::from_slice(&content)
-                .map_err(|error| refused(format!("the part \"metadata\" cannot be read: {error}")))?;
-            metadata = Some(read);
-        } else if name.is_empty() {
+        if name.is_empty() {
             return Err(bad("a part of the upload has no name"));
-        } else if parts.len() == PARTS_MAX {
-            return Err(bad(format!("the upload has more than {PARTS_MAX} parts")));
-        } else {
-            parts.push(Part {
-                name,
-                content_type,
-                content,
-            });
         }
+        if parts.len() > PARTS_MAX {
+            return Err(bad(format!("the upload has more than {PARTS_MAX} parts")));
+        }
+        parts.push(Part {
+            name,
+            content_type,
+            content,
+        });
     }
-    let metadata = metadata.ok_or_else(|| bad("the upload has no part \"metadata\""))?;
-    Ok(Form { metadata, parts })
+    Ok(parts)
 }
 
 fn broken(error: &multer::Error, limit: usize) -> Failure {

@@ -1,9 +1,11 @@
 //! An upload: from the multipart body to what the engine keeps.
 
+mod amend;
 mod bindings;
 mod form;
 mod metadata;
 
+pub(crate) use amend::{amended, is_of_version, settings_part};
 pub(crate) use form::{Form, read, read_parts};
 pub(crate) use metadata::Metadata;
 
