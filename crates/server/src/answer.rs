@@ -100,6 +100,11 @@ pub(crate) fn engine(error: EngineError) -> Failure {
     failure
 }
 
+/// What the store of tokens and of the audit log says, in the API's words.
+pub(crate) fn store(error: StoreError) -> Failure {
+    engine(EngineError::Store(error))
+}
+
 fn rejected_kind(rejected: &Rejected) -> ApiError {
     match rejected {
         Rejected::CannotTerminate => ApiError::CannotTerminate,

@@ -5,6 +5,7 @@ use crate::access::{Access, Remarks, Visitor};
 use crate::answer::{Answer, failed};
 use crate::body::BodyLimits;
 use crate::drain::Rest;
+use crate::health::Health;
 use crate::hosts::{self, Handlers, WorkerDoor};
 use crate::jobs::Jobs;
 use crate::query::Query;
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) testing: Option<Testing>,
     /// Where this server listens; names the URLs of Workers.
     pub(crate) address: SocketAddr,
+    /// Whether the server stops.
+    pub(crate) health: Health,
 }
 
 /// One request to the API, without its path and body.

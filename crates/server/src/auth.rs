@@ -13,6 +13,8 @@ use subtle::ConstantTimeEq;
 const TOKEN_SETTING: &str = "root_token_sha256";
 /// Random bytes of a token that is made here.
 const TOKEN_BYTES: usize = 32;
+/// A root token with fewer characters was chosen by somebody, and may be guessed.
+const SHORT: usize = 32;
 
 /// How requests are let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,15 +28,52 @@ pub enum Auth {
 /// How requests are let in, once set up.
 #[derive(Debug, Clone)]
 pub(crate) enum Gate {
-    Token([u8; 32]),
+    Token(RootToken),
     Open,
+}
+
+/// The root token, as its hash.
+#[derive(Debug, Clone)]
+pub(crate) struct RootToken {
+    hash: [u8; 32],
+    /// Whether it could be guessed.
+    pub(crate) is_short: bool,
+}
+
+impl RootToken {
+    fn chosen(token: &str) -> Self {
+        Self {
+            hash: hash(token),
+            is_short: token.len() < SHORT,
+        }
+    }
+
+    fn made(hash: [u8; 32]) -> Self {
+        Self {
+            hash,
+            is_short: false,
+        }
+    }
+
+    /// Whether a token of this hash is the root token; takes the same time whatever it is.
+    pub(crate) fn is_it(&self, hash: &[u8; 32]) -> bool {
+        self.hash.ct_eq(hash).into()
+    }
 }
 
 /// Sets the gate up; with a token that was made just now, if one was.
 pub(crate) async fn set_up(auth: Auth, store: &dyn Store) -> Result<(Gate, Option<String>), StoreError> {
     match auth {
         Auth::Open => Ok((Gate::Open, None)),
-        Auth::Token(Some(token)) => Ok((Gate::Token(hash(&token)), None)),
+        Auth::Token(Some(token)) => {
+            let root = RootToken::chosen(&token);
+            if root.is_short {
+                tracing::warn!(
+                    "the root token has fewer than {SHORT} characters and may be guessed; openssl rand -base64 32 makes a better one"
+                );
+            }
+            Ok((Gate::Token(root), None))
+        }
         Auth::Token(None) => {
             if let Some(stored) = store.setting(TOKEN_SETTING).await? {
                 let hash = from_hex(&stored).ok_or_else(|| {
@@ -42,24 +81,25 @@ pub(crate) async fn set_up(auth: Auth, store: &dyn Store) -> Result<(Gate, Optio
                         "the setting {TOKEN_SETTING} is no SHA-256 hash; set CAIRN_ROOT_TOKEN"
                     ))
                 })?;
-                return Ok((Gate::Token(hash), None));
+                return Ok((Gate::Token(RootToken::made(hash)), None));
             }
             let token = make_token()?;
             let hash = hash(&token);
             store.put_setting(TOKEN_SETTING, &hex(&hash)).await?;
-            Ok((Gate::Token(hash), Some(token)))
+            Ok((Gate::Token(RootToken::made(hash)), Some(token)))
         }
     }
 }
 
-fn make_token() -> Result<String, StoreError> {
+/// A new token.
+pub(crate) fn make_token() -> Result<String, StoreError> {
     let mut bytes = [0; TOKEN_BYTES];
     getrandom::fill(&mut bytes)
         .map_err(|error| StoreError::Unavailable(format!("the system gives no random bytes: {error}")))?;
     Ok(format!("cairn_{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-fn hash(token: &str) -> [u8; 32] {
+pub(crate) fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
@@ -78,32 +118,8 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-impl Gate {
-    /// Lets a request to the API pass, or says why not.
-    pub(crate) fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
-        match self {
-            Self::Token(expected) => {
-                let presented = presented_token(headers).ok_or_else(|| {
-                    Failure::new(
-                        ApiError::Authentication,
-                        "no API token was sent; send the header Authorization: Bearer <token> (wrangler: CLOUDFLARE_API_TOKEN)",
-                    )
-                })?;
-                if bool::from(hash(presented).ct_eq(expected)) {
-                    return Ok(());
-                }
-                Err(Failure::new(
-                    ApiError::Authentication,
-                    "the API token is wrong; it is the value of CAIRN_ROOT_TOKEN, or the one that was shown at the first start",
-                ))
-            }
-            Self::Open => refuse_foreign(uri, headers),
-        }
-    }
-}
-
 /// The token of `Authorization: Bearer`, or the key of `X-Auth-Email` and `X-Auth-Key`.
-fn presented_token(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn presented_token(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then_some(token.trim());
@@ -114,7 +130,7 @@ fn presented_token(headers: &HeaderMap) -> Option<&str> {
 
 /// Without a token, a web page must not be able to reach the API: neither by a name that was bound to a loopback address, nor from a page of
 /// another origin.
-fn refuse_foreign(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
+pub(crate) fn refuse_foreign(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
     let host = host_of(uri, headers).unwrap_or_default();
     if !is_loopback(&host) {
         return Err(Failure::new(
@@ -170,28 +186,33 @@ mod tests {
             .collect()
     }
 
-    fn admits(gate: &Gate, pairs: &[(&'static str, &str)]) -> bool {
-        gate.admit(&Uri::from_static("/client/v4/user"), &headers(pairs))
-            .is_ok()
+    fn admits(pairs: &[(&'static str, &str)]) -> bool {
+        refuse_foreign(&Uri::from_static("/client/v4/user"), &headers(pairs)).is_ok()
+    }
+
+    fn is_root(gate: &Gate, token: &str) -> bool {
+        match gate {
+            Gate::Token(root) => root.is_it(&hash(token)),
+            Gate::Open => false,
+        }
     }
 
     #[test]
     fn tokens_in_both_forms() {
-        let gate = Gate::Token(hash("secret"));
-        assert!(admits(&gate, &[("authorization", "Bearer secret")]));
-        assert!(admits(&gate, &[("authorization", "bearer secret")]));
-        assert!(admits(
-            &gate,
-            &[("x-auth-email", "a@b.c"), ("x-auth-key", "secret")]
-        ));
+        for good in [
+            &[("authorization", "Bearer secret")][..],
+            &[("authorization", "bearer secret")],
+            &[("x-auth-email", "a@b.c"), ("x-auth-key", "secret")],
+        ] {
+            assert_eq!(presented_token(&headers(good)), Some("secret"), "{good:?}");
+        }
         for wrong in [
-            &[("authorization", "Bearer secre")][..],
-            &[("authorization", "Basic secret")],
+            &[("authorization", "Basic secret")][..],
             &[("authorization", "secret")],
             &[("x-auth-key", "secret")],
             &[],
         ] {
-            assert!(!admits(&gate, wrong), "{wrong:?}");
+            assert_eq!(presented_token(&headers(wrong)), None, "{wrong:?}");
         }
     }
 
@@ -204,7 +225,7 @@ mod tests {
             &[("host", "LOCALHOST")],
             &[("host", "localhost"), ("origin", "http://localhost:3000")],
         ] {
-            assert!(admits(&Gate::Open, good), "{good:?}");
+            assert!(admits(good), "{good:?}");
         }
         for bad in [
             &[("host", "evil.example")][..],
@@ -215,7 +236,7 @@ mod tests {
             &[("host", "localhost"), ("sec-fetch-site", "cross-site")],
             &[("host", "10.0.0.1")],
         ] {
-            assert!(!admits(&Gate::Open, bad), "{bad:?}");
+            assert!(!admits(bad), "{bad:?}");
         }
     }
 
@@ -224,11 +245,11 @@ mod tests {
         let store = MemoryStore::new();
         let (gate, made) = set_up(Auth::Token(None), &store).await.unwrap();
         let token = made.unwrap();
-        assert!(admits(&gate, &[("authorization", &format!("Bearer {token}"))]));
+        assert!(is_root(&gate, &token) && !is_root(&gate, "wrong"));
         let stored = store.setting(TOKEN_SETTING).await.unwrap().unwrap();
         assert!(!stored.contains(&token));
         let (gate, made) = set_up(Auth::Token(None), &store).await.unwrap();
         assert_eq!(made, None);
-        assert!(admits(&gate, &[("authorization", &format!("Bearer {token}"))]));
+        assert!(is_root(&gate, &token) && !is_root(&gate, "wrong"));
     }
 }

@@ -1,5 +1,6 @@
 //! Why a server does not start.
 
+use crate::tls::TlsError;
 use cairn_engine::EngineError;
 use cairn_store::StoreError;
 use std::net::SocketAddr;
@@ -12,6 +13,16 @@ pub enum ServerError {
         "without a token, only loopback addresses can be listened on; {0} is none: listen on 127.0.0.1, or use a token"
     )]
     OpenToAll(SocketAddr),
+    /// Tokens and data would cross a network in the clear.
+    #[error(
+        "{0} can be reached from other machines, and tokens and data would cross the network unprotected: \
+         give a certificate and its key with --tls-cert FILE --tls-key FILE; or, when a proxy in front ends TLS, \
+         say so with --behind-proxy; or listen on 127.0.0.1"
+    )]
+    NeedsTls(SocketAddr),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be had.
     #[error(
         "{address} cannot be listened on: {error}; another server may have it: choose another with --listen"

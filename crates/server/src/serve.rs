@@ -1,5 +1,7 @@
 //! Connections: accepted, bounded, and ended in order.
 
+use crate::access::Peer;
+use crate::tls::Tls;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
@@ -9,12 +11,15 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 /// Connections at a time; more wait until one ends.
 const CONNECTIONS_MAX: u32 = 8_192;
+/// Time for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the headers of a request to arrive, also on a connection that is kept open.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time that requests under way have after the end was asked for.
@@ -22,21 +27,45 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the system refused a connection, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where connections come from, and how they are met.
+pub(crate) struct Entrance {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Arc<Tls>>,
+    /// Time for a TLS handshake.
+    pub(crate) handshake: Duration,
+}
+
+impl Entrance {
+    /// With the patience that there is by default.
+    pub(crate) fn new(listener: TcpListener, tls: Option<Arc<Tls>>) -> Self {
+        Self {
+            listener,
+            tls,
+            handshake: HANDSHAKE_TIMEOUT,
+        }
+    }
+}
+
 /// Serves until `shutdown`, then lets requests under way end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: impl Future<Output = ()>) {
     let (end, ending) = watch::channel(());
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&entrance.listener, &room) => accepted,
             () = &mut shutdown => break,
         };
-        if let Some((stream, permit)) = accepted {
-            connection(stream, router.clone(), (ending.clone(), permit));
+        if let Some((stream, peer, permit)) = accepted {
+            let meeting = (entrance.tls.clone(), entrance.handshake);
+            connection(
+                (stream, peer),
+                (meeting, router.clone()),
+                (ending.clone(), permit),
+            );
         }
     }
-    drop((listener, end));
+    drop((entrance, end));
     tokio::select! {
         // All of them: no connection is left.
         _ = room.acquire_many(CONNECTIONS_MAX) => {}
@@ -46,10 +75,13 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: impl 
     }
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, peer)) => Some((stream, Peer(peer), permit)),
         Err(error) => {
             tracing::warn!(%error, "a connection was not accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -59,14 +91,39 @@ async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStr
 }
 
 fn connection(
-    stream: TcpStream,
-    router: Router,
+    (stream, peer): (TcpStream, Peer),
+    ((tls, patience), router): ((Option<Arc<Tls>>, Duration), Router),
     (mut ending, permit): (watch::Receiver<()>, OwnedSemaphorePermit),
 ) {
     // Answers are small and written whole. A failure only costs time.
     let _ = stream.set_nodelay(true);
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+    tokio::spawn(async move {
+        let _permit = permit;
+        let Some(tls) = tls else {
+            return converse(stream, (peer, router), ending).await;
+        };
+        let handshake = tokio::time::timeout(patience, tls.acceptor().accept(stream));
+        let met = tokio::select! {
+            met = handshake => met,
+            _ = ending.changed() => return,
+        };
+        match met {
+            Ok(Ok(stream)) => converse(stream, (peer, router), ending).await,
+            Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
+        }
+    });
+}
+
+/// Answers the requests of a connection.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    (peer, router): (Peer, Router),
+    mut ending: watch::Receiver<()>,
+) {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let router = router.clone();
+        request.extensions_mut().insert(peer);
         async move {
             let Ok(response) = router.oneshot(request.map(Body::new)).await;
             Ok::<_, Infallible>(response)
@@ -77,19 +134,16 @@ fn connection(
         .header_read_timeout(HEADER_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    tokio::spawn(async move {
-        let _permit = permit;
-        let mut connection = pin!(connection);
-        let outcome = tokio::select! {
-            outcome = &mut connection => outcome,
-            // The sender was dropped.
-            _ = ending.changed() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = outcome {
-            tracing::debug!(%error, "a connection ended");
+    let mut connection = pin!(connection);
+    let outcome = tokio::select! {
+        outcome = &mut connection => outcome,
+        // The sender was dropped.
+        _ = ending.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
-    });
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection ended");
+    }
 }

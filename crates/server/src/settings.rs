@@ -54,7 +54,7 @@ const CENTURY_MILLIS: u64 = 36_500 * DAY_MILLIS;
 const VALUE_MAX: u64 = LARGEST_VALUE as u64;
 
 #[rustfmt::skip]
-const SETTINGS: [Setting; 21] = [
+const SETTINGS: [Setting; 24] = [
     Setting { name: "limits.steps", about: "`step.do` calls in one instance, where its workflow does not say", range: 1..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.steps) },
     Setting { name: "limits.retries", about: "highest `retries.limit` of a step", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.retries) },
     Setting { name: "limits.result_bytes", about: "bytes of one step result or output", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.limits.result_bytes) },
@@ -74,6 +74,9 @@ const SETTINGS: [Setting; 21] = [
     Setting { name: "limits.versions_kept", about: "versions of a script or workflow that are kept though nothing needs them", range: 2..=1_000_000, slot: |config| Slot::Size(&mut config.settings.versions_kept) },
     Setting { name: "versions.follow_latest", about: "1: instances move to the latest version when nothing of them executes; 0: they stay on theirs (`dev` has 1)", range: 0..=1, slot: |config| Slot::Flag(&mut config.settings.follow_latest) },
     Setting { name: "limits.retention_millis", about: "how long finished instances are kept, where nothing else says, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.settings.retention_millis) },
+    Setting { name: "limits.failed_attempts_per_minute", about: "wrong tokens that an address may send a minute; 0 for any number", range: 0..=60_000, slot: |config| Slot::Word(&mut config.access.failed_attempts_per_minute) },
+    Setting { name: "limits.audit_entries", about: "entries of the audit log that are kept", range: 1..=1_000_000_000, slot: |config| Slot::Long(&mut config.access.audit_entries) },
+    Setting { name: "limits.audit_millis", about: "how long entries of the audit log are kept, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.access.audit_millis) },
     Setting { name: "limits.json_bytes", about: "bytes of a request body", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.json_bytes) },
     Setting { name: "limits.script_bytes", about: "bytes of an uploaded script, all modules together", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.script_bytes) },
 ];

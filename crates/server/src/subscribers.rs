@@ -3,10 +3,10 @@
 //! Web pages cannot send headers with a WebSocket, so an address can carry a token instead: it says until when it is good and is signed, with a
 //! key that this process made, for one instance. Nothing is kept, and a restart ends them all.
 
-use crate::auth::Gate;
+use crate::access::Identity;
 use crate::query::Query;
 use crate::route::{InstanceRoute, Route};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{Method, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cairn_api::{ApiError, Failure};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Subscribers at a time.
-const SUBSCRIBERS_MAX: usize = 4_096;
+const SUBSCRIBERS_MAX: u32 = 4_096;
 /// How long a token may be used to connect, milliseconds. A connection that stands is not ended by it.
 const TOKEN_MILLIS: u64 = 5 * 60_000;
 const KEY_BYTES: usize = 64;
@@ -41,8 +41,14 @@ impl Subscribers {
             .map_err(|error| StoreError::Unavailable(format!("the system gives no random bytes: {error}")))?;
         Ok(Self {
             key,
-            room: Arc::new(Semaphore::new(SUBSCRIBERS_MAX)),
+            room: Arc::new(Semaphore::new(SUBSCRIBERS_MAX as usize)),
         })
+    }
+
+    /// Waits until nobody is connected.
+    pub(crate) async fn gone(&self) {
+        // An error is not possible: the semaphore is never closed.
+        let _ = self.room.acquire_many(SUBSCRIBERS_MAX).await;
     }
 
     /// Room for one more, for as long as it is kept.
@@ -53,25 +59,16 @@ impl Subscribers {
         })
     }
 
-    /// Lets a request pass: by its token where the route takes one, or as any other.
-    pub(crate) fn admit(
-        &self,
-        gate: &Gate,
-        (method, uri, headers): (&Method, &Uri, &HeaderMap),
-        now: Timestamp,
-    ) -> Result<(), Failure> {
-        match presented(method, uri) {
-            None => gate.admit(uri, headers),
-            Some((token, (account, workflow, id)))
-                if self.is_good(&token, (&account, &workflow, &id), now) =>
-            {
-                Ok(())
-            }
-            Some(_) => Err(Failure::new(
-                ApiError::Authentication,
-                "the token of this subscription is wrong or has expired; ask for a new one at …/subscribe/token",
-            )),
-        }
+    /// Who has the token that a request carries in its address; none when it is wrong.
+    pub(crate) fn admit(&self, presented: &Presented, now: Timestamp) -> Option<Identity> {
+        let Presented {
+            token,
+            account,
+            workflow,
+            id,
+        } = presented;
+        self.is_good(token, (account, workflow, id), now)
+            .then(|| Identity::subscriber(account, workflow))
     }
 
     /// A token for one instance, and until when it is good.
@@ -105,7 +102,15 @@ impl Subscribers {
 }
 
 /// The token of a request to subscribe, and the instance.
-fn presented(method: &Method, uri: &Uri) -> Option<(String, (String, String, String))> {
+pub(crate) struct Presented {
+    token: String,
+    account: String,
+    workflow: String,
+    id: String,
+}
+
+/// The token that a request carries in its address, if it does.
+pub(crate) fn presented(method: &Method, uri: &Uri) -> Option<Presented> {
     if method != Method::GET {
         return None;
     }
@@ -116,7 +121,12 @@ fn presented(method: &Method, uri: &Uri) -> Option<(String, (String, String, Str
             account,
             workflow,
             route: InstanceRoute::Subscribe(id),
-        } => Some((token, (account, workflow, id))),
+        } => Some(Presented {
+            token,
+            account,
+            workflow,
+            id,
+        }),
         _ => None,
     }
 }
@@ -130,10 +140,9 @@ mod tests {
 
     fn admits(subscribers: &Subscribers, path: &str, now: Timestamp) -> bool {
         let uri = path.parse().unwrap();
-        let gate = Gate::Token([0; 32]);
-        subscribers
-            .admit(&gate, (&Method::GET, &uri, &HeaderMap::new()), now)
-            .is_ok()
+        presented(&Method::GET, &uri)
+            .and_then(|presented| subscribers.admit(&presented, now))
+            .is_some()
     }
 
     #[test]

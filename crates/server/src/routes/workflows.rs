@@ -62,13 +62,35 @@ async fn list(call: &Call, account: &str) -> Answer {
             ))
         })?;
     }
-    let (found, total) = call
-        .engine()
-        .workflows(account, search, store_page(asked))
-        .await
-        .map_err(engine)?;
+    let (found, total) = match &call.visitor.who.workflows {
+        None => call.engine().workflows(account, search, store_page(asked)).await.map_err(engine)?,
+        Some(names) => own(call, (account, names), (search, asked)).await?,
+    };
     let info = asked.info(found.len(), total);
     page(found.into_iter().map(shown).collect::<Vec<_>>(), info)
+}
+
+/// The same for a token that may see some workflows only.
+async fn own(
+    call: &Call,
+    (account, names): (&str, &[String]),
+    (search, asked): (Option<&str>, OffsetPage),
+) -> Result<(Vec<WorkflowDetails>, u64), Failure> {
+    let mut found = Vec::new();
+    let part = search.map(str::to_ascii_lowercase);
+    let is_asked = |name: &&String| part.as_ref().is_none_or(|part| name.to_ascii_lowercase().contains(part));
+    for name in names.iter().filter(is_asked) {
+        match call.engine().workflow(account, name).await {
+            Ok(details) => found.push(details),
+            Err(EngineError::WorkflowNotFound(_)) => {}
+            Err(error) => return Err(engine(error)),
+        }
+    }
+    found.sort_by_key(|details| std::cmp::Reverse(details.row.no));
+    let total = found.len() as u64;
+    let WorkflowPage { offset, limit } = store_page(asked);
+    let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+    Ok((found.into_iter().skip(skipped).take(limit).collect(), total))
 }
 
 fn store_page(asked: OffsetPage) -> WorkflowPage {

@@ -1,12 +1,16 @@
 //! The door as a whole, on a store in memory and a runtime that runs nothing by itself.
 
 mod access;
+mod audit;
 mod failures;
 mod instances;
+mod isolation;
 mod schedules;
 mod server;
 mod subscribe;
 mod testing;
+mod tls;
+mod tokens;
 mod uploads;
 mod workers;
 mod workflows;

@@ -4,6 +4,7 @@ use crate::access::{Access, AccessSettings, ClientAddress};
 use crate::app::{App, router};
 use crate::auth::{self, Auth};
 use crate::body::BodyLimits;
+use crate::health::Health;
 use crate::hosts::{Handlers, WorkerConnection, WorkerDoor};
 use crate::jobs::Jobs;
 use crate::serve::{Entrance, serve};
@@ -279,6 +280,7 @@ impl World {
             subscribers: Subscribers::new().unwrap(),
                 testing,
                 address,
+                health: Health::new(std::env::current_exe().unwrap()),
             })),
         }
     }

@@ -1,0 +1,341 @@
+//! One account never sees what another has: every route, with every method, by tokens of all kinds.
+//!
+//! The routes come from the table of rules, so a new one is tried without a word here, unless its path has a new part.
+
+use super::world::{METADATA, TOKEN, World, form};
+use crate::access::rule;
+use crate::access::rules::TEMPLATES;
+use crate::route::{Route, TestRoute};
+use axum::body::Body;
+use axum::http::{Request, header};
+use std::collections::BTreeMap;
+
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// What varies in the paths.
+#[derive(Debug, Clone)]
+struct Names {
+    account: String,
+    script: String,
+    script_version: String,
+    workflow: String,
+    workflow_version: String,
+    instance: String,
+    token: String,
+    tail: String,
+    session: String,
+}
+
+impl Names {
+    /// The path of a template with these names.
+    fn path(&self, template: &str) -> String {
+        let version = if template.contains("/workers/") {
+            &self.script_version
+        } else {
+            &self.workflow_version
+        };
+        let part = |part: &str| match part {
+            ":account" => self.account.clone(),
+            ":script" => self.script.clone(),
+            ":version" => version.clone(),
+            ":workflow" => self.workflow.clone(),
+            ":instance" => self.instance.clone(),
+            ":token" => self.token.clone(),
+            ":tail" => self.tail.clone(),
+            ":session" => self.session.clone(),
+            ":event" => "an-event".to_owned(),
+            varies if varies.starts_with(':') => panic!("say in Names what {varies} is"),
+            fixed => fixed.to_owned(),
+        };
+        let parts: Vec<String> = template.split('/').map(part).collect();
+        parts.join("/")
+    }
+
+    fn all(&self) -> [&str; 9] {
+        [
+            &self.account,
+            &self.script,
+            &self.script_version,
+            &self.workflow,
+            &self.workflow_version,
+            &self.instance,
+            &self.token,
+            &self.tail,
+            &self.session,
+        ]
+    }
+
+    /// Names of nothing, as long as these.
+    fn of_nothing(&self) -> Self {
+        let other = |name: &str| -> String {
+            let turn = |letter| match letter {
+                '0'..='8' => char::from(letter as u8 + 1),
+                '9' => '0',
+                'b'..='e' => 'f',
+                'x' => 'y',
+                letter => letter,
+            };
+            name.chars().map(turn).collect()
+        };
+        Self {
+            account: other(&self.account),
+            script: other(&self.script),
+            script_version: other(&self.script_version),
+            workflow: other(&self.workflow),
+            workflow_version: other(&self.workflow_version),
+            instance: other(&self.instance),
+            token: other(&self.token),
+            tail: other(&self.tail),
+            session: other(&self.session),
+        }
+    }
+}
+
+/// An account with everything, every name of it unmistakable, and its tokens.
+struct Tenant {
+    names: Names,
+    admin: String,
+    reader: String,
+    own_workflow: String,
+    /// What must be seen nowhere else.
+    secrets: Vec<String>,
+}
+
+async fn text(world: &World, (method, path): (&str, &str), body: &str) -> serde_json::Value {
+    world.ask(TOKEN, (method, path), body).await.result()
+}
+
+async fn tenant(world: &World, mark: &str) -> Tenant {
+    let named = |what: &str| format!("x{mark}x{what}");
+    let account = named("account");
+    let root = format!("/client/v4/accounts/{account}");
+    let (script, workflow, instance) = (named("script"), named("workflow"), named("instance"));
+    let metadata = METADATA
+        .replace("\"KEY\"", &format!("\"{}\"", named("secret")))
+        .replace("\"w\"", &format!("\"{workflow}\""));
+    let upload = Request::builder()
+        .method("PUT")
+        .uri(format!("{root}/workers/scripts/{script}"))
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=----b")
+        .body(Body::from(form(
+            &metadata,
+            &format!("export {{}} // {}", named("code")),
+        )))
+        .unwrap();
+    let uploaded = world.send(upload).await.result();
+    let put = format!(
+        r#"{{"script_name":"{script}","class_name":"{}"}}"#,
+        named("class")
+    );
+    let workflow_path = format!("{root}/workflows/{workflow}");
+    let put = text(world, ("PUT", &workflow_path), &put).await;
+    let create = format!(
+        r#"{{"instance_id":"{instance}","params":{{"p":"{}"}}}}"#,
+        named("params")
+    );
+    text(world, ("POST", &format!("{workflow_path}/instances")), &create).await;
+    // Another workflow, that a token for the first does not see.
+    let other = format!(
+        r#"{{"script_name":"{script}","class_name":"{}"}}"#,
+        named("other-class")
+    );
+    text(
+        world,
+        ("PUT", &format!("{root}/workflows/{}", named("other"))),
+        &other,
+    )
+    .await;
+    let tail = text(
+        world,
+        ("POST", &format!("{root}/workers/scripts/{script}/tails")),
+        "",
+    )
+    .await;
+    let sessions = format!("/cairn/v1/test/accounts/{account}/workflows/{workflow}/sessions");
+    let session = text(world, ("POST", &sessions), "").await;
+    let token = async |scope: &str, more: &str| {
+        let body = format!(
+            r#"{{"name":"{}","scope":"{scope}","accounts":["{account}"]{more}}}"#,
+            named(scope)
+        );
+        world.token(&body).await
+    };
+    let (admin, reader) = (token("admin", "").await, token("read", "").await);
+    let own_workflow = token("write", &format!(r#","workflows":["{workflow}"]"#)).await;
+    let string = |json: &serde_json::Value| json.as_str().unwrap().to_owned();
+    let names = Names {
+        script_version: string(&uploaded["deployment_id"]),
+        workflow_version: string(&put["version_id"]),
+        tail: string(&tail["id"]),
+        session: string(&session["session"]),
+        token: admin.0,
+        account,
+        script,
+        workflow,
+        instance,
+    };
+    let secrets = names.all().map(str::to_owned).into_iter();
+    let more = ["secret", "class", "params", "other", "admin"].map(named);
+    Tenant {
+        secrets: secrets
+            .chain(more)
+            .chain([string(&put["id"]), reader.0.clone()])
+            .collect(),
+        names,
+        admin: admin.1,
+        reader: reader.1,
+        own_workflow: own_workflow.1,
+    }
+}
+
+/// Everything a client learns.
+async fn learned(world: &World, token: &str, (method, path): (&str, &str)) -> (u16, String) {
+    let answered = world.ask(token, (method, path), "{}").await;
+    let all = format!("{} {:?} {}", answered.status, answered.headers, answered.text);
+    (answered.status.as_u16(), all)
+}
+
+#[test]
+fn every_template_is_its_routes_own() {
+    let name = |name: &str| name.to_owned();
+    let names = Names {
+        account: name("a"),
+        script: name("s"),
+        script_version: name("v"),
+        workflow: name("w"),
+        workflow_version: name("v"),
+        instance: name("i"),
+        token: name("t"),
+        tail: name("l"),
+        session: name("n"),
+    };
+    let mut seen = BTreeMap::new();
+    for template in TEMPLATES {
+        let path = names.path(template);
+        let route = TestRoute::parse(&path)
+            .map(Route::Test)
+            .or_else(|| Route::parse(&path));
+        let route = route.unwrap_or_else(|| panic!("{path} is no route"));
+        assert_eq!(rule(&route).template, *template, "{path}");
+        assert_eq!(seen.insert(template, ()), None, "{template} stands twice");
+    }
+}
+
+#[tokio::test]
+async fn no_route_tells_one_account_of_another() {
+    let world = World::for_tests().await;
+    let (a, b) = (tenant(&world, "0alpha").await, tenant(&world, "1beta").await);
+    let nothing = a.names.of_nothing();
+    for (theirs, none) in a.names.all().iter().zip(nothing.all()) {
+        assert!(*theirs != none && theirs.len() == none.len(), "{theirs} {none}");
+    }
+    let in_b = |names: &Names| Names {
+        account: b.names.account.clone(),
+        ..names.clone()
+    };
+    // In A's account, and with A's names in B's own.
+    let tries = [
+        (a.names.clone(), nothing.clone()),
+        (in_b(&a.names), in_b(&nothing)),
+    ];
+    for token in [&b.admin, &b.reader, &b.own_workflow] {
+        for template in TEMPLATES {
+            for method in METHODS {
+                for (theirs, none) in &tries {
+                    let path = theirs.path(template);
+                    let (status, mut told) = learned(&world, token, (method, &path)).await;
+                    for secret in a.secrets.iter().filter(|secret| !path.contains(*secret)) {
+                        assert!(!told.contains(secret), "{method} {path} tells {secret}: {told}");
+                    }
+                    assert!(status < 500 || status == 501, "{method} {path}: {told}");
+                    if path.contains(&a.names.account) {
+                        let is_verify = template.ends_with("/verify");
+                        assert!(status == 403 || is_verify, "{method} {path}: {told}");
+                    }
+                    // What is there and what is not are told apart by nothing.
+                    let path_of_nothing = none.path(template);
+                    if path_of_nothing == path {
+                        continue;
+                    }
+                    let (_, mut expected) = learned(&world, token, (method, &path_of_nothing)).await;
+                    for (theirs, none) in theirs.all().iter().zip(none.all()) {
+                        told = told.replace(theirs, "…");
+                        expected = expected.replace(none, "…");
+                    }
+                    assert_eq!(told, expected, "{method} {path} or {path_of_nothing}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_owner_is_told_all_of_it() {
+    let world = World::for_tests().await;
+    let a = tenant(&world, "0alpha").await;
+    let mut all = String::new();
+    for template in TEMPLATES {
+        let (status, told) = learned(&world, &a.admin, ("GET", &a.names.path(template))).await;
+        assert!(status < 500 || status == 501, "{template}: {told}");
+        // What needs another body or method, or what the test's runtime does not do, is not found or refused, but never for want of a right.
+        let is_of_all = *template == "/cairn/v1/test/clock";
+        assert!(
+            (status != 403 && status != 401) || is_of_all,
+            "{template}: {told}"
+        );
+        all.push_str(&told);
+    }
+    for secret in &a.secrets {
+        assert!(
+            all.contains(secret),
+            "{secret} is seen nowhere, so the other test proves nothing of it"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reader_changes_nothing_by_any_route() {
+    let world = World::for_tests().await;
+    let a = tenant(&world, "0alpha").await;
+    for template in TEMPLATES {
+        for method in ["POST", "PUT", "PATCH", "DELETE", "PURGE"] {
+            let (status, told) = learned(&world, &a.reader, (method, &a.names.path(template))).await;
+            let is_verify = template.ends_with("/verify");
+            assert!(
+                status == 403 || is_verify && status == 405,
+                "{method} {template}: {told}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_a_workflow_is_told_of_no_other() {
+    let world = World::for_tests().await;
+    let a = tenant(&world, "0alpha").await;
+    let hidden = ["x0alphaxother", "x0alphaxsecret", "x0alphaxadmin"];
+    for template in TEMPLATES {
+        for method in METHODS {
+            let path = a.names.path(template);
+            let (status, told) = learned(&world, &a.own_workflow, (method, &path)).await;
+            for secret in hidden {
+                assert!(!told.contains(secret), "{method} {path} tells {secret}: {told}");
+            }
+            if template.contains("/workers/") {
+                assert_eq!(status, 403, "{method} {path}: {told}");
+            }
+        }
+    }
+    let list = world
+        .ask(
+            &a.own_workflow,
+            ("GET", &a.names.path("/client/v4/accounts/:account/workflows")),
+            "",
+        )
+        .await;
+    let list = list.json();
+    assert_eq!(list["result"].as_array().unwrap().len(), 1);
+    assert_eq!(list["result"][0]["name"], "x0alphaxworkflow");
+    assert_eq!(list["result_info"]["total_count"], 1);
+}
