@@ -17,7 +17,8 @@ pub(crate) async fn backup(arguments: &BackupArguments, terminal: &Terminal) -> 
     let (data_dir, to) = (arguments.data_dir.clone(), arguments.to.clone());
     let bar = terminal.spinner("backing up");
     let shown = bar.clone();
-    let manifest = off_the_loop(move || backup::backup(&data_dir, &to, |progress| show(&shown, progress))).await;
+    let manifest =
+        off_the_loop(move || backup::backup(&data_dir, &to, |progress| show(&shown, progress))).await;
     bar.finish_and_clear();
     let Manifest { bytes, sha256, .. } = manifest?;
     terminal.line(&format!(
@@ -45,7 +46,8 @@ pub(crate) async fn restore(arguments: &RestoreArguments, terminal: &Terminal) -
     let bar = terminal.spinner("restoring");
     let shown = bar.clone();
     let restored =
-        off_the_loop(move || backup::restore(&from, &data_dir, existing, |progress| show(&shown, progress))).await;
+        off_the_loop(move || backup::restore(&from, &data_dir, existing, |progress| show(&shown, progress)))
+            .await;
     bar.finish_and_clear();
     let Restored { manifest, aside } = restored?;
     terminal.line(&format!(

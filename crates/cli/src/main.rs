@@ -5,6 +5,7 @@ mod args;
 mod backup;
 mod bundle;
 mod client;
+mod configuration;
 mod deploy;
 mod dev;
 mod doctor;
@@ -29,7 +30,7 @@ mod tools;
 mod workflows;
 
 use args::{Arguments, Command};
-use clap::Parser;
+use configuration::Configured;
 use std::process::ExitCode;
 use terminal::{Terminal, Tone};
 use tracing_subscriber::EnvFilter;
@@ -50,11 +51,15 @@ const UNUSABLE: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
     let terminal = Terminal::stderr();
+    let Configured { arguments, sources } = match configuration::read() {
+        Ok(configured) => configured,
+        Err(refused) => return ExitCode::from(refused.tell(&terminal)),
+    };
     start_log(&arguments, &terminal);
     let outcome = match &arguments.command {
-        Command::Serve(arguments) => serve::serve(arguments, &terminal).await,
+        Command::Serve(arguments) => serve::serve(arguments, &sources, &terminal).await,
+        Command::Config(arguments) => serve::config(arguments, &sources),
         Command::Run(arguments) => run::run(arguments, &terminal).await,
         Command::Dev(arguments) => dev::dev(arguments, &terminal).await,
         Command::Deploy(arguments) => release::deploy(arguments, &terminal).await,
@@ -86,7 +91,8 @@ fn start_log(arguments: &Arguments, terminal: &Terminal) {
     let quiet = match arguments.command {
         Command::Serve(_) => "info",
         Command::Run(_) | Command::Dev(_) => "warn,cairn::user=info",
-        Command::Deploy(_)
+        Command::Config(_)
+        | Command::Deploy(_)
         | Command::Workflows(_)
         | Command::Instances(_)
         | Command::Token(_)

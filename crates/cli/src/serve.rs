@@ -1,13 +1,15 @@
 //! `cairn serve`: the server on its own.
 
 use crate::Exit;
-use crate::args::{EgressArgument, ServeArguments};
+use crate::args::{ConfigArguments, EgressArgument, ServeArguments};
+use crate::configuration::{self, Sources};
 use crate::failure::Failure;
 use crate::local::{cannot_start, take_settings};
 use crate::signals::stop_wanted;
 use crate::terminal::Terminal;
 use crate::tools::{self, Tool};
-use cairn_server::{Auth, ClientAddress, Config, Egress, Server, TlsFiles};
+use cairn_server::{Auth, ClientAddress, Config, Drain, Egress, Server, TlsFiles};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +20,21 @@ const TOKEN_VARIABLE: &str = "CAIRN_ROOT_TOKEN";
 ///
 /// # Errors
 /// When the server cannot start or does not end well.
-pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) async fn serve(
+    arguments: &ServeArguments,
+    sources: &Sources,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
+    if arguments.check {
+        terminal.line(match &sources.file {
+            Some(_) => "The configuration is in order.",
+            None => "The configuration is in order; no file was read.",
+        });
+        return Ok(Exit::Complete);
+    }
+    if let Some(file) = &sources.file {
+        tracing::info!(file = %file.display(), "the configuration was read");
+    }
     let token = std::env::var(TOKEN_VARIABLE)
         .ok()
         .filter(|token| !token.is_empty());
@@ -38,6 +54,10 @@ pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Re
             EgressArgument::Any => Egress::Any,
         },
         process_idle: Duration::from_secs(arguments.process_idle),
+        drain: Drain {
+            delay: Duration::from_secs(arguments.drain_delay),
+            timeout: Duration::from_secs(arguments.drain_timeout),
+        },
         ..Config::new(&arguments.data_dir, workerd.path)
     };
     take_settings(&mut config, &arguments.settings)?;
@@ -46,6 +66,21 @@ pub(crate) async fn serve(arguments: &ServeArguments, terminal: &Terminal) -> Re
         .map_err(|error| cannot_start(&error))?;
     terminal.line(&greeting(&server, arguments));
     server.run_until(stop_wanted()).await;
+    Ok(Exit::Complete)
+}
+
+/// Prints the configuration.
+///
+/// # Errors
+/// When standard output does not take it.
+pub(crate) fn config(_: &ConfigArguments, sources: &Sources) -> Result<Exit, Failure> {
+    let written = std::io::stdout().lock().write_all(configuration::show(sources).as_bytes());
+    written.map_err(|error| {
+        Failure::new(
+            format!("Standard output cannot be written: {error}."),
+            "Send the output elsewhere and try again.",
+        )
+    })?;
     Ok(Exit::Complete)
 }
 

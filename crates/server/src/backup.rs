@@ -139,7 +139,11 @@ pub enum BackupError {
 ///
 /// # Errors
 /// [`BackupError`]; nothing is left behind then.
-pub fn backup(data_dir: &Path, to: &Path, mut progress: impl FnMut(Progress)) -> Result<Manifest, BackupError> {
+pub fn backup(
+    data_dir: &Path,
+    to: &Path,
+    mut progress: impl FnMut(Progress),
+) -> Result<Manifest, BackupError> {
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
@@ -406,7 +410,9 @@ pub fn read_manifest(folder: &Path) -> Result<Manifest, BackupError> {
     let value: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| bad(format!("its {MANIFEST} is no JSON: {error}")))?;
     if value["format"] != FORMAT {
-        return Err(bad(format!("its {MANIFEST} does not say \"format\": \"{FORMAT}\"")));
+        return Err(bad(format!(
+            "its {MANIFEST} does not say \"format\": \"{FORMAT}\""
+        )));
     }
     if value["format_version"] != FORMAT_VERSION {
         return Err(bad(format!(

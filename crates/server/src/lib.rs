@@ -41,7 +41,7 @@ pub use cairn_runtime::workerd::Egress;
 pub use cairn_store::sqlite::examine::{Examined, Soundness, examine};
 pub use error::ServerError;
 pub use stop::Drain;
-pub use settings::{SettingError, settings_reference};
+pub use settings::{SettingError, SettingInfo, settings, settings_reference};
 pub use testing::TestSupport;
 pub use tls::{TlsError, TlsFiles};
 
@@ -224,7 +224,7 @@ impl Server {
             store,
             runtime,
             bindings,
-            entrance: Entrance::new(listener, tls),
+            entrance: Entrance::new(listener, tls).drained_within(config.drain.timeout),
             address,
             app,
             new_token,

@@ -22,7 +22,7 @@ const CONNECTIONS_MAX: u32 = 8_192;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the headers of a request to arrive, also on a connection that is kept open.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time that requests under way have after the end was asked for.
+/// Time that requests under way have after the end was asked for, at least.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the system refused a connection, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -33,6 +33,8 @@ pub(crate) struct Entrance {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Time for a TLS handshake.
     pub(crate) handshake: Duration,
+    /// Time that requests under way have after the end was asked for.
+    pub(crate) drain: Duration,
 }
 
 impl Entrance {
@@ -42,6 +44,15 @@ impl Entrance {
             listener,
             tls,
             handshake: HANDSHAKE_TIMEOUT,
+            drain: DRAIN_TIMEOUT,
+        }
+    }
+
+    /// Requests under way have this time after the end was asked for, if it is more than the least.
+    pub(crate) fn drained_within(self, timeout: Duration) -> Self {
+        Self {
+            drain: timeout.max(DRAIN_TIMEOUT),
+            ..self
         }
     }
 }
@@ -65,12 +76,13 @@ pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: impl Fut
             );
         }
     }
+    let patience = entrance.drain;
     drop((entrance, end));
     tokio::select! {
         // All of them: no connection is left.
         _ = room.acquire_many(CONNECTIONS_MAX) => {}
-        () = tokio::time::sleep(DRAIN_TIMEOUT) => {
-            tracing::warn!("requests were still under way after {} seconds; they are cut off", DRAIN_TIMEOUT.as_secs());
+        () = tokio::time::sleep(patience) => {
+            tracing::warn!("requests were still under way after {} seconds; they are cut off", patience.as_secs());
         }
     }
 }

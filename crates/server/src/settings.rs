@@ -144,6 +144,34 @@ impl Config {
     }
 }
 
+/// What there is to know of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingInfo {
+    /// Its name, such as `limits.steps`.
+    pub name: &'static str,
+    /// What it limits.
+    pub about: &'static str,
+    /// What it is when nothing is said.
+    pub default: u64,
+    /// The least it may be.
+    pub least: u64,
+    /// The most it may be.
+    pub most: u64,
+}
+
+/// All settings.
+pub fn settings() -> Vec<SettingInfo> {
+    let mut config = Config::new("", "");
+    let info = |setting: &Setting| SettingInfo {
+        name: setting.name,
+        about: setting.about,
+        default: (setting.slot)(&mut config).get(),
+        least: *setting.range.start(),
+        most: *setting.range.end(),
+    };
+    SETTINGS.iter().map(info).collect()
+}
+
 /// All settings as a Markdown table, with their defaults.
 pub fn settings_reference() -> String {
     let mut config = Config::new("", "");

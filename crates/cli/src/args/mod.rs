@@ -23,7 +23,7 @@ pub(crate) use instances::{
 pub(crate) use machine::{CompletionsArguments, DoctorArguments, ManArguments};
 pub(crate) use remote::{ConsentArgument, RemoteArguments};
 pub(crate) use run::{DevArguments, RunArguments};
-pub(crate) use serve::{EgressArgument, ServeArguments};
+pub(crate) use serve::{ConfigArguments, EgressArgument, ServeArguments};
 pub(crate) use workflows::{TriggerArguments, WorkflowsArguments, WorkflowsCommand};
 
 use clap::{Args, Parser, Subcommand};
@@ -51,6 +51,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the server that wrangler and the SDKs talk to.
     Serve(ServeArguments),
+    /// Print the configuration that `serve` would have with these flags, and where each value comes from.
+    Config(ConfigArguments),
     /// Run one instance of a project's workflow to its end and print its output.
     Run(RunArguments),
     /// Serve a project on this machine and deploy it again whenever it changes.

@@ -31,6 +31,22 @@ pub(crate) struct ServeArguments {
     /// Which addresses the code of Workers may reach.
     #[arg(long, env = "CAIRN_EGRESS", value_enum, default_value_t = EgressArgument::Public)]
     pub(crate) egress: EgressArgument,
+    /// Seconds in which requests are still answered after the wish to stop, while /readyz says 503: the time a load balancer takes to notice.
+    #[arg(
+        long,
+        env = "CAIRN_DRAIN_DELAY",
+        default_value_t = 0,
+        value_name = "SECONDS"
+    )]
+    pub(crate) drain_delay: u64,
+    /// Seconds that steps and requests under way have to end when the server stops; steps that take longer are attempted again.
+    #[arg(
+        long,
+        env = "CAIRN_DRAIN_TIMEOUT",
+        default_value_t = 25,
+        value_name = "SECONDS"
+    )]
+    pub(crate) drain_timeout: u64,
     /// Seconds after which a Worker's process without work is stopped.
     #[arg(
         long,
@@ -43,6 +59,19 @@ pub(crate) struct ServeArguments {
     pub(crate) settings: SettingArguments,
     #[command(flatten)]
     pub(crate) workerd: WorkerdArgument,
+    /// A file with flags as keys and settings as tables [default: cairn.toml, if there is one].
+    #[arg(long, env = "CAIRN_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Check the configuration and end.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Arguments of `cairn config`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    #[command(flatten)]
+    pub(crate) serve: ServeArguments,
 }
 
 /// Which addresses the code of Workers may reach.

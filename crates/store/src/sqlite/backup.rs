@@ -83,7 +83,10 @@ impl Snapshot {
         connection.execute_batch("PRAGMA query_only = ON; BEGIN")?;
         let described = describe(&connection, &file)?;
         connection.execute_batch("PRAGMA cache_size = -2048")?;
-        Ok(Self { connection, described })
+        Ok(Self {
+            connection,
+            described,
+        })
     }
 
     /// What will be copied.
@@ -161,7 +164,9 @@ fn at_rest(file: &Path) -> Result<Connection, StoreError> {
     let mut name = String::from("file:");
     for byte in file.as_os_str().as_encoded_bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => name.push(char::from(*byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                name.push(char::from(*byte))
+            }
             byte => name.push_str(&format!("%{byte:02X}")),
         }
     }
