@@ -4,7 +4,7 @@ use crate::nesting;
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
     Argument, AssignmentTarget, BindingPattern, Class, Declaration, ExportDefaultDeclarationKind, Expression,
-    Function, ImportDeclarationSpecifier, ModuleExportName, ObjectPropertyKind, Program, Statement,
+    Function, ImportDeclarationSpecifier, ModuleExportName, ObjectExpression, ObjectPropertyKind, Program, Statement,
     VariableDeclaration,
 };
 use oxc_parser::{ParseOptions, Parser};
@@ -45,6 +45,8 @@ pub(crate) struct Index<'a> {
     pub(crate) stars: Vec<&'a str>,
     /// Names that a bundler keeps for what has another one now, with the function that does it: `__name(a, "charge")`.
     pub(crate) kept_names: HashMap<&'a str, (&'a str, &'a str)>,
+    /// What a bundler exports of modules inside the bundle: `__export(charge_exports, { charge: () => charge })`.
+    pub(crate) namespaces: HashMap<&'a str, &'a ObjectExpression<'a>>,
 }
 
 struct Module<'a> {
@@ -228,22 +230,32 @@ impl<'a> Index<'a> {
         let Expression::CallExpression(call) = init else {
             return;
         };
-        let Some(Argument::ObjectExpression(object)) = call.arguments.first() else {
-            return;
-        };
-        for property in &object.properties {
-            let ObjectPropertyKind::ObjectProperty(property) = property else {
-                continue;
-            };
-            let body = match &property.value {
-                Expression::FunctionExpression(function) => function.body.as_deref(),
-                Expression::ArrowFunctionExpression(function) => Some(&*function.body),
-                _ => None,
-            };
-            for statement in body.into_iter().flat_map(|body| &body.statements) {
-                if let Statement::ExpressionStatement(statement) = statement {
-                    self.expression(&statement.expression);
+        match call.arguments.first() {
+            Some(Argument::ObjectExpression(object)) => {
+                for property in &object.properties {
+                    if let ObjectPropertyKind::ObjectProperty(property) = property {
+                        self.lazy_body(&property.value);
+                    }
                 }
+            }
+            Some(argument) => {
+                if let Some(function) = argument.as_expression() {
+                    self.lazy_body(function);
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn lazy_body(&mut self, function: &'a Expression<'a>) {
+        let body = match function {
+            Expression::FunctionExpression(function) => function.body.as_deref(),
+            Expression::ArrowFunctionExpression(function) => Some(&*function.body),
+            _ => None,
+        };
+        for statement in body.into_iter().flat_map(|body| &body.statements) {
+            if let Statement::ExpressionStatement(statement) = statement {
+                self.expression(&statement.expression);
             }
         }
     }
@@ -269,6 +281,9 @@ impl<'a> Index<'a> {
                 {
                     let kept = (keeper.name.as_str(), name.value.as_str());
                     self.kept_names.insert(id.name.as_str(), kept);
+                }
+                if let [Argument::Identifier(id), Argument::ObjectExpression(object)] = call.arguments.as_slice() {
+                    self.namespaces.insert(id.name.as_str(), object);
                 }
             }
             _ => {}

@@ -1,6 +1,6 @@
 //! Source as text: names of properties, conditions as they are shown, and whether a variable is set more than once.
 
-use oxc_ast::ast::{Expression, MemberExpression, PropertyKey};
+use oxc_ast::ast::{Argument, Class, ClassElement, Expression, MemberExpression, PropertyKey, Statement};
 use oxc_span::Span;
 use oxc_syntax::operator::LogicalOperator;
 use std::fmt;
@@ -46,6 +46,24 @@ pub(crate) fn member_name<'a>(member: &'a MemberExpression<'a>) -> Option<&'a st
             _ => None,
         },
     }
+}
+
+/// The name of a class: the one a bundler keeps for it (`static { __name(this, "Flow") }`), or the one it has.
+pub(crate) fn class_name<'a>(class: &'a Class<'a>) -> Option<&'a str> {
+    let kept = class.body.body.iter().find_map(|element| match element {
+        ClassElement::StaticBlock(block) => match block.body.first() {
+            Some(Statement::ExpressionStatement(statement)) => match &statement.expression {
+                Expression::CallExpression(call) => match call.arguments.as_slice() {
+                    [Argument::ThisExpression(_), Argument::StringLiteral(name)] => Some(name.value.as_str()),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    });
+    kept.or_else(|| class.id.as_ref().map(|id| id.name.as_str()))
 }
 
 /// Source of an expression on one line, shortened.

@@ -56,3 +56,34 @@ fn every_shape_has_its_tree() {
         expect_test::expect_file![expected].assert_eq(&drawn(&text, Conditions::Shown));
     }
 }
+
+/// Shapes that a minifier changes to something that runs the same and looks otherwise; their own trees are in `minified/*.tree`.
+const CHANGED: [&str; 3] = ["early-return", "methods", "recursion"];
+
+/// What `esbuild --bundle --minify --keep-names` makes of every shape has the same graph, but for the text of conditions.
+/// `minified/write` makes the bundles.
+#[test]
+fn a_minified_bundle_has_the_same_graph() {
+    let plain = shapes("shapes");
+    let minified = shapes("minified");
+    assert_eq!(
+        plain.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        minified.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "run crates/graph/tests/minified/write"
+    );
+    let mut different = Vec::new();
+    for ((name, plain), (_, minified)) in plain.iter().zip(&minified) {
+        let [plain, small] = [plain, minified].map(|path| fs::read_to_string(path).unwrap());
+        assert!(small.lines().count() <= 3, "{name} is not minified");
+        if CHANGED.contains(&name.as_str()) {
+            let expected = minified.with_file_name(format!("{name}.tree"));
+            expect_test::expect_file![expected].assert_eq(&drawn(&small, Conditions::Shown));
+            continue;
+        }
+        let [plain, small] = [plain, small].map(|text| drawn(&text, Conditions::Hidden));
+        if plain != small {
+            different.push(format!("{name}\n{plain}\nminified\n{small}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n\n"));
+}

@@ -1,7 +1,7 @@
 //! Calls: of steps, of functions, of the methods of promises and arrays, and of what is not known.
 
 use super::{Frame, Reader, combinator, functions::Place};
-use crate::draft::{Draft, may_run};
+use crate::draft::{Draft, PromiseId, may_run};
 use crate::node::ParallelKind;
 use crate::text;
 use crate::value::{FunctionValue, Object, Promised, StepMethod, Value};
@@ -403,16 +403,24 @@ impl<'a> Reader<'a> {
         // The promise was started before, or it is none: what follows it stands here.
         frame.waves = outer;
         let ids = self.promises_in(&object);
-        let values = self.arguments(&call.arguments, frame);
-        let result = self.escape(&values, frame);
-        let mut all = self.promises_in(&result);
-        all.extend(ids);
+        let mut values = self.arguments(&call.arguments, frame);
+        let given = self.unwrapped(&object, 1);
+        let first = (name == "then" && !values.is_empty()).then(|| values.remove(0));
+        let result = match first {
+            Some(function) => self.apply(&function, vec![given], frame),
+            None => given,
+        };
+        let others = self.escape(&values, frame);
+        let parts = [&result, &others];
+        let found = parts.iter().flat_map(|value| self.promises_in(value));
+        let all: Vec<PromiseId> = ids.into_iter().chain(found).collect();
         if all.is_empty() {
-            return if self.carries(&object) { object } else { Value::Unknown };
+            return result;
         }
         Value::Promised(Promised {
             ids: all,
-            ..Promised::default()
+            combined: None,
+            inner: Some(Box::new(result)),
         })
     }
 

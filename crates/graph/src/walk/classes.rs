@@ -2,10 +2,25 @@
 
 use super::{FARTHEST, Frame, Reader, functions::Place};
 use crate::text;
-use crate::value::{ClassValue, Code, FunctionValue, Object, ObjectId, Value};
-use oxc_ast::ast::{ClassElement, Expression, MethodDefinitionKind, NewExpression};
+use crate::value::{Binding, ClassValue, Code, FunctionValue, Object, ObjectId, ScopeId, Value};
+use oxc_ast::ast::{Class, ClassElement, Expression, MethodDefinitionKind, NewExpression};
 
 impl<'a> Reader<'a> {
+    /// A class that knows itself by a name which nobody else sees.
+    pub(super) fn class_expression(&mut self, node: &'a Class<'a>, scope: ScopeId) -> Value<'a> {
+        let Some(id) = &node.id else {
+            return Value::Class(ClassValue { node, scope });
+        };
+        let scope = self.inner_scope(scope);
+        let value = Value::Class(ClassValue { node, scope });
+        let binding = Binding {
+            value: value.clone(),
+            ..Binding::default()
+        };
+        self.declare(scope, id.name.as_str(), binding);
+        value
+    }
+
     /// The class that another one extends, where it is known.
     pub(super) fn super_class(&mut self, class: ClassValue<'a>) -> Option<ClassValue<'a>> {
         let extended = class.node.super_class.as_ref()?;

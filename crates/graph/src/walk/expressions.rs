@@ -1,12 +1,13 @@
 //! Expressions: what they stand for, and the steps that are run on the way.
 
+use super::choices::Choice;
 use super::{Frame, Reader};
 use crate::draft::BranchDraft;
 use crate::text;
-use crate::value::{Binding, ClassValue, Code, FunctionValue, Object, Value};
+use crate::value::{Binding, Code, FunctionValue, Object, Value};
 use oxc_ast::ast::{
     ArrayExpression, ArrayExpressionElement, AssignmentExpression, AssignmentTarget, ChainElement,
-    ConditionalExpression, Expression, LogicalExpression, MemberExpression, ObjectExpression,
+    Expression, LogicalExpression, MemberExpression, ObjectExpression,
     ObjectPropertyKind, SimpleAssignmentTarget,
 };
 use oxc_span::GetSpan;
@@ -42,10 +43,7 @@ impl<'a> Reader<'a> {
                 home: frame.home,
                 name: None,
             }),
-            Expression::ClassExpression(node) => Value::Class(ClassValue {
-                node,
-                scope: frame.scope,
-            }),
+            Expression::ClassExpression(node) => self.class_expression(node, frame.scope),
             Expression::AwaitExpression(one) => {
                 let value = self.value(&one.argument, frame);
                 self.awaited(value, frame)
@@ -60,7 +58,7 @@ impl<'a> Reader<'a> {
                     None => Value::Unknown,
                 },
             },
-            Expression::ConditionalExpression(one) => self.conditional(one, frame),
+            Expression::ConditionalExpression(one) => self.choose(Choice::of_conditional(one), frame, false),
             Expression::LogicalExpression(one) => self.logical(one, frame),
             Expression::AssignmentExpression(one) => self.assignment(one, frame),
             Expression::ArrayExpression(array) => self.array(array, frame),
@@ -142,40 +140,6 @@ impl<'a> Reader<'a> {
             Some(name) => self.field(&object, name),
             None => self.element(&object),
         }
-    }
-
-    fn conditional(&mut self, first: &'a ConditionalExpression<'a>, frame: &mut Frame<'a>) -> Value<'a> {
-        let mut branches = Vec::new();
-        let mut value = Value::Unknown;
-        let mut at = first;
-        let begin = frame.waves.place();
-        let mut end = begin;
-        loop {
-            self.value(&at.test, frame);
-            let condition = Some(self.condition(at.test.span(), frame));
-            frame.waves.go_to(begin);
-            let (nodes, result) =
-                self.branch(frame, |reader, frame| reader.value(&at.consequent, frame));
-            end = end.max(frame.waves.place());
-            value = value.or(result);
-            branches.push(BranchDraft { condition, nodes });
-            if let Expression::ConditionalExpression(next) = &at.alternate {
-                at = next;
-                continue;
-            }
-            frame.waves.go_to(begin);
-            let (nodes, result) = self.branch(frame, |reader, frame| reader.value(&at.alternate, frame));
-            end = end.max(frame.waves.place());
-            value = value.or(result);
-            branches.push(BranchDraft {
-                condition: None,
-                nodes,
-            });
-            break;
-        }
-        frame.waves.go_to(end);
-        self.attach_if(branches, frame);
-        value
     }
 
     fn logical(&mut self, one: &'a LogicalExpression<'a>, frame: &mut Frame<'a>) -> Value<'a> {

@@ -2,6 +2,7 @@
 
 use super::{Frame, FunctionDraft, Reader};
 use crate::draft::{Draft, FunctionId, may_run};
+use crate::text;
 use crate::value::{FunctionValue, Promised, Scope, Value};
 use crate::waves::Waves;
 use std::collections::HashMap;
@@ -127,7 +128,7 @@ impl<'a> Reader<'a> {
         let id = FunctionId(self.functions.len());
         self.functions.push(FunctionDraft {
             name: function.name.unwrap_or("anonymous"),
-            class: function.home.and_then(|home| home.node.id.as_ref()).map(|id| id.name.as_str()),
+            class: function.home.and_then(|home| text::class_name(home.node)),
             address: key.address,
             ..FunctionDraft::default()
         });

@@ -4,6 +4,7 @@
 //! Functions that cannot know the step object are not read at all, so the size of a bundle hardly matters.
 
 mod calls;
+mod choices;
 mod classes;
 mod constants;
 mod expressions;
@@ -14,12 +15,13 @@ mod steps;
 
 use crate::draft::{Draft, FunctionId};
 use crate::modules::{Declared, Exported, Imported, Modules};
+use crate::text;
 use crate::node::{BreakKind, ParallelKind};
 use crate::value::{
     Binding, ClassValue, Code, FunctionValue, Object, ObjectId, Scope, ScopeId, StepMethod, Value,
 };
 use crate::waves::{Promises, Waves};
-use oxc_ast::ast::{Argument, Expression};
+use oxc_ast::ast::{Argument, Expression, ObjectExpression, ObjectPropertyKind};
 use oxc_span::Span;
 use std::collections::HashMap;
 
@@ -242,7 +244,13 @@ impl<'a> Reader<'a> {
                 name: Some(named),
             }),
             Declared::Class(node) => Value::Class(ClassValue { node, scope }),
-            Declared::Value(expression) => self.apart(scope, expression).named(named),
+            Declared::Value(expression) => {
+                let namespaces = self.modules.index(module).map(|index| &index.namespaces);
+                match namespaces.and_then(|namespaces| namespaces.get(name)) {
+                    Some(namespace) => self.namespace(namespace, scope),
+                    None => self.apart(scope, expression).named(named),
+                }
+            }
             Declared::Import { source, name } => match self.imported(module, source, name, 0) {
                 Value::Function(function) if function.name == Some("default") => {
                     Value::Function(FunctionValue {
@@ -253,6 +261,22 @@ impl<'a> Reader<'a> {
                 value => value,
             },
         }
+    }
+
+    /// The exports of a module inside a bundle.
+    fn namespace(&mut self, exports: &'a ObjectExpression<'a>, scope: ScopeId) -> Value<'a> {
+        let id = self.add_object(Object::default());
+        for property in &exports.properties {
+            if let ObjectPropertyKind::ObjectProperty(property) = property
+                && let Some(name) = text::key_name(&property.key)
+                && let Expression::ArrowFunctionExpression(arrow) = &property.value
+                && let Some(expression) = arrow.get_expression()
+            {
+                let value = self.apart(scope, expression);
+                self.object_mut(id).fields.insert(name, value);
+            }
+        }
+        Value::Object(id)
     }
 
     /// The name that a bundler keeps for something at the top of a module.
@@ -266,7 +290,15 @@ impl<'a> Reader<'a> {
         let Some(index) = self.modules.index(module) else {
             return false;
         };
-        let Some(Declared::Value(Expression::ArrowFunctionExpression(arrow))) = index.declared.get(name) else {
+        let Some(Declared::Value(declared)) = index.declared.get(name) else {
+            return false;
+        };
+        // The helper of an earlier bundler has its own name kept by a later one.
+        let helper = match declared {
+            Expression::CallExpression(call) => call.arguments.first().and_then(Argument::as_expression),
+            other => Some(*other),
+        };
+        let Some(Expression::ArrowFunctionExpression(arrow)) = helper else {
             return false;
         };
         let Some(Expression::CallExpression(call)) = arrow.get_expression() else {

@@ -1,13 +1,13 @@
 //! Statements.
 
+use super::choices::Choice;
 use super::{Frame, Reader};
 use crate::draft::{BranchDraft, Draft, may_run};
 use crate::node::BreakKind;
 use crate::text;
 use crate::value::{Binding, ClassValue, Code, FunctionValue, ScopeId, Value};
 use oxc_ast::ast::{
-    BindingPattern, Expression, ForStatementInit, ForStatementLeft, Function, IfStatement, Statement,
-    SwitchStatement, TryStatement, VariableDeclaration,
+    BindingPattern, Expression, ForStatementInit, ForStatementLeft, Function, Statement, SwitchStatement, TryStatement, VariableDeclaration,
 };
 use oxc_span::{GetSpan, Span};
 
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn statement(&mut self, statement: &'a Statement<'a>, frame: &mut Frame<'a>, is_last: bool) {
+    pub(super) fn statement(&mut self, statement: &'a Statement<'a>, frame: &mut Frame<'a>, is_last: bool) {
         if self.enter() {
             self.statement_within(statement, frame, is_last);
         }
@@ -102,7 +102,9 @@ impl<'a> Reader<'a> {
             }
             Statement::VariableDeclaration(variables) => self.variables(variables, frame),
             Statement::BlockStatement(block) => self.block(&block.body, frame, is_last),
-            Statement::IfStatement(one) => self.if_statement(one, frame, is_last),
+            Statement::IfStatement(one) => {
+                self.choose(Choice::of_if(one), frame, is_last);
+            }
             Statement::ReturnStatement(one) => {
                 if let Some(argument) = &one.argument {
                     let value = self.value(argument, frame);
@@ -322,52 +324,6 @@ impl<'a> Reader<'a> {
         let result = body(self, frame);
         frame.branches -= 1;
         (frame.waves.close(), result)
-    }
-
-    fn if_statement(&mut self, first: &'a IfStatement<'a>, frame: &mut Frame<'a>, is_last: bool) {
-        let mut branches = Vec::new();
-        let mut at = first;
-        let begin = frame.waves.place();
-        let mut end = begin;
-        loop {
-            self.value(&at.test, frame);
-            let condition = Some(self.condition(at.test.span(), frame));
-            frame.waves.go_to(begin);
-            let (nodes, ()) = self.branch(frame, |reader, frame| {
-                reader.statement(&at.consequent, frame, is_last);
-            });
-            end = end.max(frame.waves.place());
-            branches.push(BranchDraft { condition, nodes });
-            match &at.alternate {
-                Some(Statement::IfStatement(next)) => at = next,
-                Some(last) => {
-                    frame.waves.go_to(begin);
-                    let (nodes, ()) = self.branch(frame, |reader, frame| {
-                        reader.statement(last, frame, is_last);
-                    });
-                    end = end.max(frame.waves.place());
-                    branches.push(BranchDraft {
-                        condition: None,
-                        nodes,
-                    });
-                    break;
-                }
-                None => break,
-            }
-        }
-        frame.waves.go_to(end);
-        self.attach_if(branches, frame);
-    }
-
-    /// Adds branches, if anything happens in them.
-    pub(super) fn attach_if(&mut self, mut branches: Vec<BranchDraft>, frame: &mut Frame<'a>) {
-        let says = |branch: &BranchDraft| may_run(&branch.nodes) || branch.nodes.iter().any(Draft::leaves);
-        while branches.last().is_some_and(|branch| !says(branch)) {
-            branches.pop();
-        }
-        if !branches.is_empty() {
-            frame.waves.attach(Draft::If(branches), &mut self.promises);
-        }
     }
 
     /// The text of a condition.

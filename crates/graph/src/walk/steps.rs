@@ -153,6 +153,18 @@ impl<'a> Reader<'a> {
             Expression::ArrowFunctionExpression(_) | Expression::FunctionExpression(_) => {
                 Duration::Text(DYNAMIC.into())
             }
+            // A function whose name a bundler keeps.
+            Expression::CallExpression(call)
+                if matches!(
+                    call.arguments.as_slice(),
+                    [
+                        Argument::ArrowFunctionExpression(_) | Argument::FunctionExpression(_),
+                        Argument::StringLiteral(_)
+                    ]
+                ) =>
+            {
+                Duration::Text(DYNAMIC.into())
+            }
             other => Duration::Text(self.known_name(other, scope)),
         }
     }

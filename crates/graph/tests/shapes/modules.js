@@ -33,7 +33,7 @@ export const send = async (step, to) => {
   await step.do(`mail ${to}`, async () => to);
 };
 // module: lib/report.js
-export default async function (step) {
+export default async function report(step) {
   await step.do("report", async () => 1);
 }
 // module: lib/late.js
