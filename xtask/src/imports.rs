@@ -19,7 +19,7 @@ struct Rule {
 
 const SQL: &[&str] = &["rusqlite", "tokio-postgres", "deadpool-postgres", "sqlx"];
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     Rule {
         folder: "crates/core",
         may: &[],
@@ -95,6 +95,12 @@ const RULES: [Rule; 12] = [
     Rule {
         folder: "tests",
         may: &[],
+        never: SQL,
+        words: &[],
+    },
+    Rule {
+        folder: "fuzz",
+        may: &["core", "runtime", "server"],
         never: SQL,
         words: &[],
     },
