@@ -99,6 +99,8 @@ pub(crate) async fn listen(
     listener.all_ears().await;
     let upgrade = upgrade
         .protocols([PROTOCOL])
+        // wrangler does not mask what it sends.
+        .accept_unmasked_frames(true)
         .max_message_size(RECEIVE_MAX)
         .max_frame_size(RECEIVE_MAX);
     upgrade
