@@ -225,6 +225,11 @@ impl Running {
         self.end().await
     }
 
+    /// Whether it has ended, and how.
+    pub fn try_end(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for its end.
     pub async fn end(mut self) -> Ended {
         let ended = tokio::time::timeout(Duration::from_secs(120), self.child.wait()).await;
