@@ -8,13 +8,16 @@ use crate::local::{cannot_start, take_settings};
 use crate::signals::stop_wanted;
 use crate::terminal::Terminal;
 use crate::tools::{self, Tool};
-use cairn_server::{Auth, ClientAddress, Config, Drain, Egress, Server, TlsFiles};
+use cairn_server::{Auth, ClientAddress, Config, Drain, Egress, KeySource, Server, TlsFiles};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 /// The environment variable with the token; not a flag, which every user of the machine could read.
 const TOKEN_VARIABLE: &str = "CAIRN_ROOT_TOKEN";
+
+/// The environment variable with the key of secrets, for the same reason.
+const SECRETS_KEY_VARIABLE: &str = "CAIRN_SECRETS_KEY";
 
 /// Runs the command.
 ///
@@ -60,6 +63,9 @@ pub(crate) async fn serve(
         },
         ..Config::new(&arguments.data_dir, workerd.path)
     };
+    if let Some(key) = secrets_key(arguments)? {
+        config.secrets_key = key;
+    }
     take_settings(&mut config, &arguments.settings)?;
     let server = Server::start(config)
         .await
@@ -67,6 +73,25 @@ pub(crate) async fn serve(
     terminal.line(&greeting(&server, arguments));
     server.run_until(stop_wanted()).await;
     Ok(Exit::Complete)
+}
+
+/// Where the key of secrets is, when it was said.
+fn secrets_key(arguments: &ServeArguments) -> Result<Option<KeySource>, Failure> {
+    let key = std::env::var(SECRETS_KEY_VARIABLE)
+        .ok()
+        .filter(|key| !key.is_empty());
+    match (key, &arguments.secrets_key_file) {
+        (Some(_), Some(file)) => Err(Failure::new(
+            format!(
+                "The key of secrets is given twice: in {SECRETS_KEY_VARIABLE} and in the file {}.",
+                file.display()
+            ),
+            "Leave one of them out.",
+        )),
+        (Some(key), None) => Ok(Some(KeySource::Text(key))),
+        (None, Some(file)) => Ok(Some(KeySource::File(file.clone()))),
+        (None, None) => Ok(None),
+    }
 }
 
 /// Prints the configuration.

@@ -73,7 +73,9 @@ pub(crate) enum ScopeArgument {
 #[command(after_help = "\
 Examples:
   cairn audit --limit 20
-  cairn audit --all-accounts --json | jq 'select(.method == \"DELETE\")'")]
+  cairn audit --all-accounts --json | jq 'select(.method == \"DELETE\")'
+
+It is kept by the server; an entry without a status was not answered, and may have been done.")]
 pub(crate) struct AuditArguments {
     /// At most this many, newest first.
     #[arg(long, value_name = "N", default_value_t = 50)]

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  cairn deploy                                  the project in this folder, to http://127.0.0.1:8787
-  cairn deploy examples/order --dry-run         what would be deployed
+  cairn deploy                            the project in this folder, to http://127.0.0.1:8787
+  cairn deploy examples/order --dry-run   what would be deployed
   cairn deploy --url https://cairn.example --secrets-file production.env --tag v1.4.0
 
-Secrets are kept as they are unless --secrets-file names new ones. The file .dev.vars is for `cairn run` and `cairn dev` alone and is not deployed.")]
+Secrets stay as they are unless --secrets-file names new ones. The file .dev.vars is for `cairn run`
+and `cairn dev` alone and is not deployed.")]
 pub(crate) struct DeployArguments {
     /// The folder of a wrangler project, or its configuration file.
     #[arg(default_value = ".")]

@@ -6,7 +6,8 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 /// Arguments of `cairn instances`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-WORKFLOW is a workflow's name. Where an ID is wanted, \"latest\" stands for the instance that was created last.")]
+WORKFLOW is a workflow's name. Where an ID is wanted, \"latest\" stands for the instance that was
+created last.")]
 pub(crate) struct InstancesArguments {
     #[command(subcommand)]
     pub(crate) command: InstancesCommand,
@@ -81,7 +82,8 @@ Examples:
   cairn instances list order --status errored --since 24h
   cairn instances list order --all --json | jq -r .id
 
-A point in time is an age (90s, 30m, 24h, 7d), a date (2026-01-31, midnight UTC) or a full time (2026-01-31T09:30:00Z).")]
+A time is an age (90s, 30m, 24h, 7d), a date (2026-01-31, midnight UTC) or a full time
+(2026-01-31T09:30:00Z).")]
 pub(crate) struct ListArguments {
     /// The workflow's name.
     pub(crate) workflow: String,
@@ -153,7 +155,7 @@ pub(crate) struct LogsArguments {
 Examples:
   cairn instances output order order-17
   cairn instances output order order-17 --step charge > charge.json
-  cairn instances output import latest --step fetch-1 > file.bin     the bytes of a stream, as they are
+  cairn instances output import latest --step fetch-1 > file.bin    the bytes of a stream
 
 Exits with 1 when the instance or the step has failed, or has no output yet.")]
 pub(crate) struct OutputArguments {
@@ -205,7 +207,8 @@ Examples:
   cairn instances restart order order-17
   cairn instances restart order order-17 --from-step charge
 
-A restart forgets all steps; with --from-step it keeps those that began before that one. It runs the latest version.")]
+A restart forgets all steps; with --from-step it keeps those that began before that one. It runs the
+latest version.")]
 pub(crate) struct RestartArguments {
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,

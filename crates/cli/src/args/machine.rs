@@ -8,12 +8,16 @@ use std::path::PathBuf;
 /// Arguments of `cairn doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each check ends as ok, as a warning or as a problem, and says what to do. Exits with 1 if there is a problem. It changes nothing: the database
-is opened for reading, and the test of the disk writes a small file that it removes.")]
+Each check ends as ok, as a warning or as a problem, and says what to do. Exits with 1 if there is a
+problem. Nothing is changed: the database is opened for reading, and the test of the disk writes a
+small file that it removes.")]
 pub(crate) struct DoctorArguments {
-    /// The data directory of the server to check.
-    #[arg(long, env = "CAIRN_DATA_DIR", default_value = ".cairn", value_name = "DIR")]
-    pub(crate) data_dir: PathBuf,
+    /// The data directory of the server [default: as `cairn serve` finds it].
+    #[arg(long, env = "CAIRN_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The configuration file of the server [default: cairn.toml, if there is one].
+    #[arg(long, env = "CAIRN_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Leave out the server: check this machine alone.
     #[arg(long)]
     pub(crate) offline: bool,

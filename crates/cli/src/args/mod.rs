@@ -30,8 +30,12 @@ use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 it was done; 1 it was done, and the outcome is bad: the instance failed, a check found a problem, or some of several could not
-be changed; 2 it could not be done: wrong arguments, no server, or the server refused; 130 you stopped it.
+Exit codes:
+  0    it was done
+  1    it was done, and the outcome is bad: the instance failed, a check found a problem, or some
+       of several could not be changed
+  2    it could not be done: wrong arguments, no server, or the server refused
+  130  you stopped it
 
 Results go to standard output, everything else to standard error. `cairn man` prints the manual.";
 

@@ -28,6 +28,10 @@ pub(crate) struct ServeArguments {
     /// A proxy in front ends TLS, and says in X-Forwarded-For where requests come from: nobody else can reach this address.
     #[arg(long, env = "CAIRN_BEHIND_PROXY")]
     pub(crate) behind_proxy: bool,
+    /// A file with the key that secrets of Workers are encrypted with: 32 bytes in base64. CAIRN_SECRETS_KEY may hold the key itself.
+    /// Without either a key is made in the data directory when the first secret comes.
+    #[arg(long, env = "CAIRN_SECRETS_KEY_FILE", value_name = "FILE")]
+    pub(crate) secrets_key_file: Option<PathBuf>,
     /// Which addresses the code of Workers may reach.
     #[arg(long, env = "CAIRN_EGRESS", value_enum, default_value_t = EgressArgument::Public)]
     pub(crate) egress: EgressArgument,

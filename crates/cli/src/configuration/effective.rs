@@ -34,7 +34,9 @@ pub(crate) fn show(sources: &Sources) -> String {
         };
     }
     let mut table = "";
-    for setting in settings() {
+    let mut all = settings();
+    all.sort_by_key(|setting| setting.name.split('.').next());
+    for setting in all {
         let (of, name) = setting.name.split_once('.').unwrap_or(("", setting.name));
         if of != table {
             table = of;

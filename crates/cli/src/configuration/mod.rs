@@ -76,6 +76,25 @@ pub(crate) fn read() -> Result<Configured, Refused> {
     read_from(std::env::args_os().collect(), &|name| std::env::var_os(name), Path::new(""))
 }
 
+/// The configuration that `serve` has without flags but for a file that is named; or what is wrong with it, a mistake a line.
+///
+/// # Errors
+/// The mistakes.
+pub(crate) fn of_serve(file: Option<&Path>) -> Result<Configured, String> {
+    let mut given: Vec<OsString> = vec!["cairn".into(), "serve".into()];
+    if let Some(file) = file {
+        given.extend(["--config".into(), file.into()]);
+    }
+    let configured = read_from(given, &|name| std::env::var_os(name), Path::new(""));
+    configured.map_err(|refused| match refused {
+        Refused::Flags(error) => error.to_string(),
+        Refused::Configuration(problems) => {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            lines.join("\n")
+        }
+    })
+}
+
 fn read_from(
     given: Vec<OsString>,
     environment: &Environment,

@@ -1,5 +1,6 @@
 //! `cairn doctor`: checks this machine and the server, and says what to do.
 
+mod configuration;
 mod database;
 mod disk;
 mod machine;
@@ -118,14 +119,15 @@ pub(crate) async fn doctor(arguments: &DoctorArguments, terminal: &Terminal) -> 
         "cairn",
         format!("version {}", env!("CARGO_PKG_VERSION")),
     )])?;
+    let (finding, data_dir) = configuration::check(arguments);
+    tell(vec![finding])?;
     let workerd = arguments.tools.workerd.workerd.as_deref();
     tell(vec![tool::check(Tool::Workerd, workerd).await])?;
     tell(vec![
         tool::check(Tool::Esbuild, arguments.tools.esbuild.as_deref()).await,
     ])?;
-    let data_dir = arguments.data_dir.clone();
-    tell(blocking(move || disk::check(&data_dir)).await)?;
-    let data_dir = arguments.data_dir.clone();
+    let on = data_dir.clone();
+    tell(blocking(move || disk::check(&on)).await)?;
     tell(blocking(move || vec![database::check(&data_dir)]).await)?;
     tell(machine::limits())?;
     let remote = Remote::new(&arguments.remote, terminal)?;
