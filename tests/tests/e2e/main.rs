@@ -7,11 +7,14 @@
     reason = "this is a test; the lints know only functions marked as one"
 )]
 
+mod backup;
 mod bad_input;
 mod cli;
 mod concurrency;
 mod dev;
+mod drain;
 mod examples;
+mod health;
 mod processes;
 mod projects;
 mod saga;
