@@ -1,6 +1,6 @@
 //! The graph as it is told: the node types of the API (behaviour §1.2).
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// A graph with the version of its form.
@@ -183,6 +183,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retries {
     /// How many.
+    #[serde(serialize_with = "number")]
     pub limit: f64,
     /// How long before each.
     pub delay: Duration,
@@ -200,12 +201,23 @@ pub enum Backoff {
     Exponential,
 }
 
+/// Whole numbers have no point.
+fn number<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Beyond it not all whole numbers are told apart.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() < LARGEST {
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and small enough")]
+        return serializer.serialize_i64(*number as i64);
+    }
+    serializer.serialize_f64(*number)
+}
+
 /// Milliseconds, or text such as `3 days`; `unknown` when only a run knows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Duration {
     /// Milliseconds.
-    Millis(f64),
+    Millis(#[serde(serialize_with = "number")] f64),
     /// Text.
     Text(String),
 }

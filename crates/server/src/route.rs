@@ -103,7 +103,15 @@ pub(crate) enum WorkflowRoute {
     One(String),
     Versions(String),
     Version(String, String),
-    Graph(String, String),
+    Graph(String, String, GraphForm),
+}
+
+/// The name under which a graph is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GraphForm {
+    Graph,
+    /// The older one.
+    Dag,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,7 +202,12 @@ impl Route {
             (workflow, "versions", None | Some("")) => WorkflowRoute::Versions(name(workflow)?),
             (workflow, "versions", Some(version)) => match cut(version) {
                 (version, None) => WorkflowRoute::Version(name(workflow)?, name(version)?),
-                (version, Some("graph" | "dag")) => WorkflowRoute::Graph(name(workflow)?, name(version)?),
+                (version, Some("graph")) => {
+                    WorkflowRoute::Graph(name(workflow)?, name(version)?, GraphForm::Graph)
+                }
+                (version, Some("dag")) => {
+                    WorkflowRoute::Graph(name(workflow)?, name(version)?, GraphForm::Dag)
+                }
                 (_, Some(_)) => return None,
             },
             _ => return None,
@@ -448,7 +461,7 @@ mod tests {
         assert_eq!(parse("workflows/settings"), workflow(WorkflowRoute::Settings));
         assert_eq!(
             parse("workflows/w/versions/v/graph"),
-            workflow(WorkflowRoute::Graph("w".into(), "v".into()))
+            workflow(WorkflowRoute::Graph("w".into(), "v".into(), GraphForm::Graph))
         );
         for nothing in [
             "workers",

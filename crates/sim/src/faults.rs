@@ -326,6 +326,15 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.workflow_versions(workflow, page).await
     }
 
+    async fn note_graph(
+        &self,
+        version: &str,
+        script_version: &str,
+        has_graph: bool,
+    ) -> Result<(), StoreError> {
+        self.inner.note_graph(version, script_version, has_graph).await
+    }
+
     async fn delete_workflow(
         &self,
         account: &str,

@@ -141,6 +141,10 @@ pub struct WorkflowVersionRow {
     pub created_at: Timestamp,
     /// As given.
     pub settings: String,
+    /// The version of its script that was deployed when it was made, or that was found for it later.
+    pub script_version: Option<String>,
+    /// Whether there is a graph of it; absent while that is not known.
+    pub has_graph: Option<bool>,
 }
 
 /// Versions that were removed, by id.

@@ -196,6 +196,14 @@ pub trait Store: ScriptStore + Send + Sync + 'static {
         page: WorkflowPage,
     ) -> Result<(Vec<WorkflowVersionRow>, u64), StoreError>;
 
+    /// Keeps whether there is a graph of a version of a workflow, in which version of its script; nothing when there is no such version any more.
+    async fn note_graph(
+        &self,
+        version: &str,
+        script_version: &str,
+        has_graph: bool,
+    ) -> Result<(), StoreError>;
+
     /// Removes a workflow and all its instances; the instances that were held, so that holders can stop. `None` when there is no such workflow.
     async fn delete_workflow(&self, account: &str, name: &str)
     -> Result<Option<Vec<InstanceNo>>, StoreError>;

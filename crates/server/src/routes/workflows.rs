@@ -1,6 +1,6 @@
 //! `…/workflows/…` without instances: definitions and their versions.
 
-use super::words;
+use super::{graphs, words};
 use super::workflow_put::put_workflow;
 use crate::answer::{Answer, done, engine, page};
 use crate::app::Call;
@@ -42,10 +42,9 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Wor
         (WorkflowRoute::Version(name, version), Method::GET) => {
             version_one(call, account, (&name, &version)).await
         }
-        (WorkflowRoute::Graph(..), Method::GET) => Err(Failure::new(
-            ApiError::NotSupported,
-            "graphs of workflows are not available yet",
-        )),
+        (WorkflowRoute::Graph(name, version, form), Method::GET) => {
+            graphs::get(call, account, (&name, &version), form).await
+        }
         (WorkflowRoute::Versions(_) | WorkflowRoute::Version(..) | WorkflowRoute::Graph(..), _) => {
             Err(call.wrong_method("GET"))
         }
@@ -106,7 +105,7 @@ async fn settings(call: &Call, account: &str) -> Answer {
 }
 
 async fn patch_settings(call: &Call, body: Body, account: &str) -> Answer {
-    let asked: SettingsPatch = body::json(body, &call.app.limits).await?;
+    let asked: SettingsPatch = body::json_or_default(body, &call.app.limits).await?;
     let (success_millis, error_millis) = words::retention(asked.default_retention)?;
     let change = AccountRetention {
         success_millis,
@@ -194,6 +193,7 @@ async fn put(call: &Call, body: Body, account: &str, name: &str) -> Answer {
         Err(error) => return Err(engine(error)),
     }
     let row = cairn.put_workflow(account, name, put).await.map_err(engine)?;
+    graphs::look(call, account, name).await?;
     done(PutResult {
         id: row.id,
         name: row.name,
@@ -228,16 +228,27 @@ async fn versions(call: &Call, account: &str, name: &str) -> Answer {
         .map_err(engine)?;
     let info = asked.info(found.len(), total);
     let default = call.engine().retention(account).await.map_err(engine)?;
-    page(
-        found
-            .into_iter()
-            .map(|version| shown_version(default, version))
-            .collect::<Vec<_>>(),
-        info,
-    )
+    let mut shown = Vec::with_capacity(found.len());
+    for (row, settings) in found {
+        let has_graph = graphs::is_known(call, account, (name, &row)).await?;
+        shown.push(shown_version(default, (row, settings), has_graph));
+    }
+    page(shown, info)
 }
 
 async fn version_one(call: &Call, account: &str, (name, id): (&str, &str)) -> Answer {
+    let (row, settings) = version_row(call, account, (name, id)).await?;
+    let default = call.engine().retention(account).await.map_err(engine)?;
+    let has_graph = graphs::is_known(call, account, (name, &row)).await?;
+    done(shown_version(default, (row, settings), has_graph))
+}
+
+/// A version of a workflow.
+pub(super) async fn version_row(
+    call: &Call,
+    account: &str,
+    (name, id): (&str, &str),
+) -> Result<(WorkflowVersionRow, WorkflowSettings), Failure> {
     let mut offset = 0;
     loop {
         let asked = WorkflowPage {
@@ -254,8 +265,7 @@ async fn version_one(call: &Call, account: &str, (name, id): (&str, &str)) -> An
         }
         offset += found.len() as u64;
         if let Some(version) = found.into_iter().find(|(row, _)| row.id == id) {
-            let default = call.engine().retention(account).await.map_err(engine)?;
-            return done(shown_version(default, version));
+            return Ok(version);
         }
     }
 }
@@ -263,6 +273,7 @@ async fn version_one(call: &Call, account: &str, (name, id): (&str, &str)) -> An
 fn shown_version(
     default: Retention,
     (row, settings): (WorkflowVersionRow, WorkflowSettings),
+    has_graph: bool,
 ) -> WorkflowVersion {
     let created_on = words::time(row.created_at);
     WorkflowVersion {
@@ -271,7 +282,7 @@ fn shown_version(
         class_name: row.class_name,
         created_on,
         modified_on: created_on,
-        has_dag: false,
+        has_dag: has_graph,
         language: "javascript".into(),
         limits: settings.steps.map(|steps| StepLimit { steps: Some(steps) }),
         concurrency: settings

@@ -2,10 +2,14 @@
 
 mod access;
 mod audit;
+mod contract;
+mod errors;
 mod failures;
+mod graphs;
 mod instances;
 mod isolation;
 mod schedules;
+mod scripts;
 mod server;
 mod subscribe;
 mod testing;

@@ -187,6 +187,32 @@ pub async fn a_put_makes_a_version(subject: &Subject) {
     );
 }
 
+pub async fn a_version_knows_its_script_and_its_graph(subject: &Subject) {
+    let store = &*subject.store;
+    let early = store.put_workflow(new_workflow("w", "1")).await.unwrap();
+    let script = new_script_version("early");
+    store.add_script_version(script).await.unwrap();
+    assert!(deploy(store, ["a", &early.script, "early"], at(2)).await);
+    store.put_workflow(new_workflow("w", "2")).await.unwrap();
+    store.note_graph("w@2", "early", true).await.unwrap();
+    store.note_graph("nobody", "early", true).await.unwrap();
+    let known = async || {
+        let (versions, _) = store.workflow_versions(early.no, PAGE).await.unwrap();
+        let known = versions.into_iter().map(|row| (row.id, row.script_version, row.has_graph));
+        known.collect::<Vec<_>>()
+    };
+    let deployed = Some("early".to_owned());
+    assert_eq!(
+        known().await,
+        [
+            ("w@2".to_owned(), deployed.clone(), Some(true)),
+            ("w@1".to_owned(), None, None)
+        ]
+    );
+    store.note_graph("w@1", "early", false).await.unwrap();
+    assert_eq!(known().await[1], ("w@1".to_owned(), deployed, Some(false)));
+}
+
 pub async fn workflows_are_listed_and_searched(subject: &Subject) {
     let store = &*subject.store;
     for name in ["order-food", "pay", "Reorder", "100%_off"] {

@@ -90,7 +90,7 @@ macro_rules! conformance_tests {
                 expiry_waits_for_mail_and_holders, a_deleted_workflow_takes_its_instances_along,
                 a_deleted_workflow_can_be_put_again;
             catalog: script_versions_are_numbered, a_script_version_id_is_used_once, only_versions_of_the_script_are_deployed,
-                modules_come_back_as_given, versions_that_nothing_needs_are_swept, versions_are_needed_until_the_last_instance_ends, scripts_are_found_by_name_in_all_accounts, a_put_makes_a_version,
+                modules_come_back_as_given, versions_that_nothing_needs_are_swept, versions_are_needed_until_the_last_instance_ends, scripts_are_found_by_name_in_all_accounts, a_put_makes_a_version, a_version_knows_its_script_and_its_graph,
                 workflows_are_listed_and_searched, a_deployed_workflow_needs_all_its_parts, accounts_are_apart, settings_are_kept;
             scripts: deployments_are_kept_in_order, a_deployment_of_a_version_that_is_gone_is_not_listed,
                 scripts_are_listed_by_account, a_version_is_found_by_its_id, script_settings_are_kept,

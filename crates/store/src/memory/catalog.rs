@@ -104,6 +104,9 @@ impl Catalog {
     }
 
     pub(super) fn put_workflow(&mut self, new: NewWorkflow) -> WorkflowRow {
+        let script = self.find(&new.account, &new.script);
+        let deployed = script.and_then(|script| script.row.deployed.as_ref());
+        let script_version = deployed.map(|(version, _)| version.clone());
         let known = self
             .workflows
             .values()
@@ -137,6 +140,8 @@ impl Catalog {
             class_name: new.class_name.clone(),
             created_at: new.at,
             settings: new.settings.clone(),
+            script_version,
+            has_graph: None,
         });
         workflow.row.script = new.script;
         workflow.row.class_name = new.class_name;
@@ -207,6 +212,14 @@ impl Catalog {
             cut(workflow.versions.iter().rev(), page),
             workflow.versions.len() as u64,
         )
+    }
+
+    pub(super) fn note_graph(&mut self, version: &str, script_version: &str, has_graph: bool) {
+        let mut versions = self.workflows.values_mut().flat_map(|one| &mut one.versions);
+        if let Some(row) = versions.find(|row| row.id == version) {
+            row.script_version = Some(script_version.into());
+            row.has_graph = Some(has_graph);
+        }
     }
 
     pub(super) fn schedules(&self) -> Vec<ScheduleRow> {

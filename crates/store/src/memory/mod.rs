@@ -284,6 +284,17 @@ impl Store for MemoryStore {
         Ok(self.state.lock().catalog.workflow_versions(workflow, page))
     }
 
+    async fn note_graph(
+        &self,
+        version: &str,
+        script_version: &str,
+        has_graph: bool,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        state.catalog.note_graph(version, script_version, has_graph);
+        Ok(())
+    }
+
     async fn delete_workflow(
         &self,
         account: &str,

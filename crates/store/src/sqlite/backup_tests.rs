@@ -128,10 +128,7 @@ async fn damage_is_found() {
         let mut bytes = whole.clone();
         bytes[page * 4096..page * 4096 + 64].fill(0xff);
         std::fs::write(&file, &bytes).unwrap();
-        damaged += usize::from(matches!(
-            check(&file, Depth::Full),
-            Err(StoreError::Corrupt(_))
-        ));
+        damaged += usize::from(matches!(check(&file, Depth::Full), Err(StoreError::Corrupt(_))));
     }
     // Nothing is wrong with a page that is free.
     assert!(damaged * 10 >= (whole.len() / 4096 - 1) * 9, "{damaged}");

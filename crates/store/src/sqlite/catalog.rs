@@ -206,9 +206,18 @@ pub(super) fn put_workflow(
     transaction
         .connection
         .prepare_cached(
-            "INSERT INTO workflow_version (workflow, id, class_name, created_at, settings) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO workflow_version (workflow, id, class_name, created_at, settings, script_version)
+             VALUES (?1, ?2, ?3, ?4, ?5, (SELECT deployed FROM script WHERE account = ?6 AND name = ?7))",
         )?
-        .execute(params![row.no, new.version, new.class_name, new.at.0, new.settings])?;
+        .execute(params![
+            row.no,
+            new.version,
+            new.class_name,
+            new.at.0,
+            new.settings,
+            new.account,
+            new.script
+        ])?;
     schedule::put(transaction, row.no, new)?;
     Ok(row)
 }
@@ -288,7 +297,7 @@ pub(super) fn workflow_versions(
         .query_row([workflow], |row| row.get(0))?;
     let rows = connection
         .prepare_cached(
-            "SELECT v.id, w.id, v.class_name, v.created_at, v.settings
+            "SELECT v.id, w.id, v.class_name, v.created_at, v.settings, v.script_version, v.has_graph
              FROM workflow_version v JOIN workflow w ON w.no = v.workflow
              WHERE v.workflow = ?1 ORDER BY v.no DESC LIMIT ?2 OFFSET ?3",
         )?
@@ -305,11 +314,25 @@ pub(super) fn workflow_versions(
                     class_name: row.get(2)?,
                     created_at: Timestamp(row.get(3)?),
                     settings: row.get(4)?,
+                    script_version: row.get(5)?,
+                    has_graph: row.get(6)?,
                 })
             },
         )?
         .collect::<Result<_, _>>()?;
     Ok((rows, total.cast_unsigned()))
+}
+
+pub(super) fn note_graph(
+    transaction: &Transaction<'_>,
+    version: &str,
+    (script_version, has_graph): (&str, bool),
+) -> Result<(), StoreError> {
+    transaction
+        .connection
+        .prepare_cached("UPDATE workflow_version SET script_version = ?2, has_graph = ?3 WHERE id = ?1")?
+        .execute(params![version, script_version, has_graph])?;
+    Ok(())
 }
 
 pub(super) fn setting(connection: &Connection, key: &str) -> Result<Option<String>, StoreError> {

@@ -462,6 +462,19 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn note_graph(
+        &self,
+        version: &str,
+        script_version: &str,
+        has_graph: bool,
+    ) -> Result<(), StoreError> {
+        let (version, script_version) = (version.to_owned(), script_version.to_owned());
+        self.write(move |transaction| {
+            catalog::note_graph(transaction, &version, (&script_version, has_graph))
+        })
+        .await
+    }
+
     async fn delete_workflow(
         &self,
         account: &str,
