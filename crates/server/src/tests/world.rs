@@ -1,5 +1,6 @@
 //! A router with a store in memory and a fake runtime.
 
+use super::contract;
 use crate::access::{Access, AccessSettings, ClientAddress};
 use crate::app::{App, router};
 use crate::auth::{self, Auth};
@@ -238,8 +239,16 @@ impl World {
     }
 
     async fn with(
-        (auth, test_support): (Auth, TestSupport),
+        auth: (Auth, TestSupport),
         limits: BodyLimits,
+        door: Arc<dyn WorkerDoor>,
+    ) -> Self {
+        Self::with_settings(auth, (limits, |_| {}), door).await
+    }
+
+    async fn with_settings(
+        (auth, test_support): (Auth, TestSupport),
+        (limits, tune): (BodyLimits, fn(&mut Settings)),
         door: Arc<dyn WorkerDoor>,
     ) -> Self {
         let store = Arc::new(MemoryStore::new());
@@ -249,10 +258,11 @@ impl World {
         let access = Access::set_up(gate, Arc::clone(&store) as _, access).await.unwrap();
         let (_, reports) = mpsc::unbounded_channel();
         let (clock, testing) = testing::clock(test_support);
-        let settings = Settings {
+        let mut settings = Settings {
             inbox_messages: 3,
             ..Settings::default()
         };
+        tune(&mut settings);
         let secrets = Arc::new(cairn_engine::Secrets::in_memory(Arc::clone(&store) as _));
         let engine = Engine::start(Parts {
             store: Arc::clone(&store) as _,
@@ -333,7 +343,9 @@ impl World {
             .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
             .body(Body::from(body.to_owned()))
             .unwrap();
-        self.send(request).await
+        let answered = self.send(request).await;
+        contract::hold(method, &format!("{ACCOUNT}{path}"), (body, &answered));
+        answered
     }
 
     pub(super) async fn get(&self, path: &str) -> Answered {
@@ -359,7 +371,18 @@ impl World {
 
     /// A world with the script `s` deployed and the workflow `w` defined.
     pub(super) async fn deployed() -> Self {
-        let world = Self::new().await;
+        Self::new().await.prepared().await
+    }
+
+    /// The same, with settings of the engine changed.
+    pub(super) async fn tuned(tune: fn(&mut Settings)) -> Self {
+        let auth = (Auth::Token(Some(TOKEN.into())), TestSupport::Absent);
+        let world = Self::with_settings(auth, (BodyLimits::default(), tune), Arc::new(EchoDoor)).await;
+        world.prepared().await
+    }
+
+    async fn prepared(self) -> Self {
+        let world = self;
         world
             .upload(("PUT", "/workers/scripts/s"), (METADATA, "export {}"))
             .await
