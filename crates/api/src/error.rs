@@ -224,6 +224,8 @@ pub struct Failure {
     pub explanation: String,
     /// After how many seconds trying again may help.
     pub retry_after_seconds: Option<u32>,
+    /// The methods that the route has, where the one that was used is none of them.
+    pub allowed: Option<String>,
 }
 
 impl Failure {
@@ -237,6 +239,7 @@ impl Failure {
             error,
             explanation: explanation.into(),
             retry_after_seconds,
+            allowed: None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Event triggers of a script. Cairn has none of the events that there are, so it keeps none.
 
-use crate::openapi::words::{SomeName, WorkflowName};
+use crate::openapi::words::SomeName;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -27,12 +27,35 @@ pub enum TriggerTarget {
     /// A workflow.
     Workflow {
         /// Its name.
-        #[schema(value_type = WorkflowName)]
+        #[schema(min_length = 1, max_length = 64)]
         workflow_name: String,
         /// Where its class is.
         #[schema(value_type = SomeName)]
         script_name: String,
     },
+}
+
+impl EventTrigger {
+    /// Whether names are of a length that names have; where they are not, what is wrong.
+    ///
+    /// # Errors
+    /// The field and what is expected of it.
+    pub fn check(&self) -> Result<(), String> {
+        let check = |field: &str, name: &str, most: usize| match name.chars().count() {
+            count if (1..=most).contains(&count) => Ok(()),
+            count => Err(format!("{field} has {count} characters; it must have 1 to {most}")),
+        };
+        check("type", &self.event_type, 255)?;
+        for TriggerTarget::Workflow {
+            workflow_name,
+            script_name,
+        } in &self.targets
+        {
+            check("targets[].workflow_name", workflow_name, 64)?;
+            check("targets[].script_name", script_name, 255)?;
+        }
+        Ok(())
+    }
 }
 
 /// Answer of `GET`, `PUT` and `PATCH /triggers/:script`.

@@ -30,6 +30,9 @@ pub(crate) fn failed(failure: &Failure) -> Response<Body> {
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if let Some(allowed) = failure.allowed.as_deref().and_then(|methods| methods.parse().ok()) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
     if failure.error == ApiError::OutcomeUnknown {
         // Cloudflare's SDKs send a request that failed with 5xx again, unless they are told not to.
         response

@@ -69,13 +69,14 @@ impl Call {
 
     /// That the route exists, but not for this method.
     pub(crate) fn wrong_method(&self, allowed: &str) -> Failure {
-        Failure::new(
-            ApiError::MethodNotAllowed,
-            format!(
-                "Method {} not available for that URI; it has {allowed}.",
-                self.method
-            ),
-        )
+        let text = format!(
+            "Method {} not available for that URI; it has {allowed}.",
+            self.method
+        );
+        Failure {
+            allowed: Some(allowed.replace(" and ", ", ")),
+            ..Failure::new(ApiError::MethodNotAllowed, text)
+        }
     }
 }
 

@@ -25,12 +25,12 @@ impl Query {
         Ok(Self(pairs))
     }
 
-    /// The value of a parameter that may be given once. An empty value is none.
+    /// The value of a parameter that may be given once.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
         let mut values = self.0.iter().filter(|(known, _)| known == name);
         let value = values.next().map(|(_, value)| value.as_str());
         match values.next() {
-            None => Ok(value.filter(|value| !value.is_empty())),
+            None => Ok(value),
             Some(_) => Err(bad(format!("the query parameter \"{name}\" is given twice"))),
         }
     }
@@ -78,10 +78,10 @@ impl Query {
     /// `page`
     pub(crate) fn page(&self) -> Result<Option<u64>, Failure> {
         let page: Option<u64> = self.value("page")?;
-        if page == Some(0) {
-            return Err(bad("the query parameter \"page\" is 0; pages are counted from 1"));
+        match page {
+            Some(0) => Err(bad("the query parameter \"page\" is 0; pages are counted from 1")),
+            page => Ok(page),
         }
-        Ok(page)
     }
 
     /// `per_page`

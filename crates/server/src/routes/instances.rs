@@ -68,7 +68,9 @@ impl Asked {
     fn read(query: &Query) -> Result<Self, Failure> {
         let per_page = query.per_page(PER_PAGE)?;
         let number = query.page()?;
-        let cursor = query.text("cursor")?.map(read_cursor).transpose()?;
+        // Clients that take the cursor of the last page for text send none as nothing.
+        let cursor = query.text("cursor")?.filter(|text| !text.is_empty());
+        let cursor = cursor.map(read_cursor).transpose()?;
         if number.is_some() && cursor.is_some() {
             return Err(bad(
                 "page and cursor cannot be given together; pass result_info.cursor of the page before, without page",

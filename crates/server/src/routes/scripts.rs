@@ -1,15 +1,14 @@
 //! `…/workers/…` and `…/triggers/…`: what wrangler reads and writes around an upload (behaviour §8).
 
-use super::{deployments, script_list, script_settings, secrets, tails, upload, user};
-use crate::answer::{Answer, bad, done, engine};
+use super::{deployments, script_list, script_settings, secrets, tails, triggers, upload, user};
+use crate::answer::{Answer, bad, done, engine, page};
 use crate::app::Call;
 use crate::body;
 use crate::route::ScriptRoute;
 use axum::body::Body;
 use axum::http::Method;
-use cairn_api::{Account, ApiError, Failure};
+use cairn_api::{Account, ApiError, Failure, OffsetPage, PER_PAGE_MAX};
 use cairn_engine::{ScriptBinding, ScriptMetadata, ScriptRow};
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, ScriptRoute)) -> Answer {
@@ -38,12 +37,19 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Scr
         }
         (S::References(script), Method::GET) => script_list::references(call, account, &script).await,
         // Tail Workers, key-value stores and Durable Objects are not here, so there is none.
-        (S::TailsByConsumer(_) | S::KvNamespaces | S::ObjectNamespaces, Method::GET) => {
-            user::list(call, Vec::new())
-        }
+        (S::TailsByConsumer(_) | S::KvNamespaces | S::ObjectNamespaces, Method::GET) => none(),
         (S::Script(script), Method::PUT) => upload::put(call, body, (account, &script)).await,
         (route, _) => versioned(call, body, (account, route)).await,
     }
+}
+
+/// A list without elements, whatever page was asked for.
+fn none() -> Answer {
+    let asked = OffsetPage {
+        page: 1,
+        per_page: PER_PAGE_MAX,
+    };
+    page(Vec::<Json>::new(), asked.info(0, 0))
 }
 
 /// Versions, deployments, and what makes them.
@@ -91,13 +97,7 @@ async fn started(call: &Call, body: Body, (account, route): (&str, ScriptRoute))
             existing(call, account, &script).await?;
             done(json!({ "schedules": [] }))
         }
-        (ScriptRoute::Triggers(script), Method::PUT | Method::PATCH) => {
-            put_triggers(call, body, &script).await
-        }
-        (ScriptRoute::Triggers(script), Method::GET) => {
-            done(json!({ "script_name": script, "triggers": [] }))
-        }
-        (ScriptRoute::Triggers(_), Method::DELETE) => done(json!({ "deleted": 0 })),
+        (ScriptRoute::Triggers(script), _) => triggers::handle(call, body, (account, &script)).await,
         (ScriptRoute::Tails(script), Method::GET) => tails::list(call, account, &script).await,
         (ScriptRoute::Tails(script), Method::POST) => tails::create(call, body, (account, &script)).await,
         (ScriptRoute::Tail(script, id), Method::DELETE) => tails::delete(call, (account, &script), &id).await,
@@ -216,26 +216,6 @@ async fn put_schedules(call: &Call, body: Body, (account, script): (&str, &str))
         )),
         None => Err(bad(
             "the body is not a list of schedules such as [{\"cron\":\"0 * * * *\"}]",
-        )),
-    }
-}
-
-/// Event triggers: refused, as the events they wait for come from products that Cairn does not have.
-async fn put_triggers(call: &Call, body: Body, script: &str) -> Answer {
-    #[derive(Deserialize)]
-    struct Trigger {
-        #[serde(rename = "type")]
-        event: String,
-    }
-    let triggers: Vec<Trigger> = body::json(body, &call.app.limits).await?;
-    match triggers.first() {
-        None => done(json!({ "script_name": script, "triggers": [] })),
-        Some(trigger) => Err(Failure::new(
-            ApiError::NotSupported,
-            format!(
-                "the event trigger \"{}\" is not available: no such events happen here; remove triggers.events",
-                trigger.event
-            ),
         )),
     }
 }

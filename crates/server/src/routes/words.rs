@@ -65,22 +65,46 @@ pub(super) fn retention(retention: Option<Retention>) -> Result<(Option<u64>, Op
     Ok((success, error))
 }
 
+/// The longest duration there is, some 285,000 years.
+const LONGEST_MILLIS: u64 = 9_000_000_000_000_000;
+const UNITS: [&str; 7] = ["second", "minute", "hour", "day", "week", "month", "year"];
+
+/// A number that is whole, however it is written.
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    let written = number.as_f64().filter(|value| value.fract() == 0.0 && *value >= 0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole and not negative; what is too large becomes the largest"
+    )]
+    number.as_u64().or(written.map(|value| value as u64))
+}
+
+/// Digits, spaces, a unit: stricter than durations in user code.
+fn is_number_and_unit(text: &str) -> bool {
+    let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let unit = after.trim_start_matches(' ');
+    let has_both = after.len() < text.len() && unit.len() < after.len();
+    has_both && UNITS.contains(&unit.strip_suffix('s').unwrap_or(unit))
+}
+
 fn millis(field: &str, value: DurationValue) -> Result<u64, Failure> {
     let shown = match &value {
         DurationValue::Millis(number) => number.to_string(),
         DurationValue::Text(text) => format!("\"{text}\""),
     };
-    let input = match value {
-        DurationValue::Millis(number) => DurationInput::Millis(number.as_f64().unwrap_or(f64::NAN)),
-        DurationValue::Text(text) => DurationInput::Text(text),
+    let millis = match value {
+        DurationValue::Millis(number) => whole(&number),
+        DurationValue::Text(text) if is_number_and_unit(&text) => {
+            let parsed = parse_duration(&DurationInput::Text(text));
+            // Of this form only what is too long is none.
+            Some(parsed.ok().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(LONGEST_MILLIS))
+        }
+        DurationValue::Text(_) => None,
     };
-    let millis = parse_duration(&input)
-        .ok()
-        .and_then(|millis| u64::try_from(millis).ok())
-        .filter(|millis| *millis > 0);
-    millis.ok_or_else(|| {
+    millis.filter(|millis| (1..=LONGEST_MILLIS).contains(millis)).ok_or_else(|| {
         bad(format!(
-            "{field} is {shown}; a duration must be a positive number of milliseconds or a string such as \"3 days\" \
+            "{field} is {shown}; a duration must be a whole, positive number of milliseconds or a string such as \"3 days\" \
              (second, minute, hour, day, week, month, year)"
         ))
     })
@@ -96,8 +120,16 @@ mod tests {
         let both = r#"{"success_retention":"3 days","error_retention":604800000}"#;
         assert_eq!(read(both), Ok((Some(259_200_000), Some(604_800_000))));
         assert_eq!(read("{}"), Ok((None, None)));
+        let long = r#"{"success_retention":"99999999999999999999 years","error_retention":1e3}"#;
+        assert_eq!(read(long), Ok((Some(LONGEST_MILLIS), Some(1_000))));
         for bad in [
             r#"{"success_retention":"3d"}"#,
+            r#"{"success_retention":"1.5 days"}"#,
+            r#"{"success_retention":"3days"}"#,
+            r#"{"success_retention":"0 days"}"#,
+            r#"{"success_retention":"days"}"#,
+            r#"{"success_retention":1.5}"#,
+            r#"{"success_retention":9000000000000001}"#,
             r#"{"error_retention":0}"#,
             r#"{"error_retention":-5}"#,
         ] {
