@@ -1,7 +1,7 @@
 //! What each route wants of who asks, in one table: a route that is not in it does not compile.
 
 use crate::route::{
-    AccessRoute, InWorkflow, InstanceRoute, Route, ScriptRoute, TestRoute, UserRoute, WorkflowRoute,
+    AccessRoute, GraphForm, InWorkflow, InstanceRoute, Route, ScriptRoute, TestRoute, UserRoute, WorkflowRoute,
 };
 use axum::http::Method;
 use cairn_api::TokenScope;
@@ -209,7 +209,8 @@ rules! {
     Workflow { account, route: W::One(workflow) } => "/client/v4/accounts/:account/workflows/:workflow", Definition, Kept, Place::workflow(account, workflow);
     Workflow { account, route: W::Versions(workflow) } => "/client/v4/accounts/:account/workflows/:workflow/versions", Workflow, Kept, Place::workflow(account, workflow);
     Workflow { account, route: W::Version(workflow, version) } => "/client/v4/accounts/:account/workflows/:workflow/versions/:version", Workflow, Kept, Place::workflow(account, workflow).detail(version);
-    Workflow { account, route: W::Graph(workflow, version) } => "/client/v4/accounts/:account/workflows/:workflow/versions/:version/graph", Workflow, Kept, Place::workflow(account, workflow).detail(version);
+    Workflow { account, route: W::Graph(workflow, version, GraphForm::Graph) } => "/client/v4/accounts/:account/workflows/:workflow/versions/:version/graph", Workflow, Kept, Place::workflow(account, workflow).detail(version);
+    Workflow { account, route: W::Graph(workflow, version, GraphForm::Dag) } => "/client/v4/accounts/:account/workflows/:workflow/versions/:version/dag", Workflow, Kept, Place::workflow(account, workflow).detail(version);
 
     Instance { account, workflow, route: I::List } => "/client/v4/accounts/:account/workflows/:workflow/instances", Workflow, Untold, Place::workflow(account, workflow);
     Instance { account, workflow, route: I::Batch } => "/client/v4/accounts/:account/workflows/:workflow/instances/batch", Workflow, Untold, Place::workflow(account, workflow);

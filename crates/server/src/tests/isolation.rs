@@ -18,6 +18,8 @@ struct Names {
     account: String,
     script: String,
     script_version: String,
+    deployment: String,
+    secret: String,
     workflow: String,
     workflow_version: String,
     instance: String,
@@ -38,6 +40,8 @@ impl Names {
             ":account" => self.account.clone(),
             ":script" => self.script.clone(),
             ":version" => version.clone(),
+            ":deployment" => self.deployment.clone(),
+            ":secret" => self.secret.clone(),
             ":workflow" => self.workflow.clone(),
             ":instance" => self.instance.clone(),
             ":token" => self.token.clone(),
@@ -51,11 +55,13 @@ impl Names {
         parts.join("/")
     }
 
-    fn all(&self) -> [&str; 9] {
+    fn all(&self) -> [&str; 11] {
         [
             &self.account,
             &self.script,
             &self.script_version,
+            &self.deployment,
+            &self.secret,
             &self.workflow,
             &self.workflow_version,
             &self.instance,
@@ -81,6 +87,8 @@ impl Names {
             account: other(&self.account),
             script: other(&self.script),
             script_version: other(&self.script_version),
+            deployment: other(&self.deployment),
+            secret: other(&self.secret),
             workflow: other(&self.workflow),
             workflow_version: other(&self.workflow_version),
             instance: other(&self.instance),
@@ -146,6 +154,8 @@ async fn tenant(world: &World, mark: &str) -> Tenant {
         &other,
     )
     .await;
+    let deployments = format!("{root}/workers/scripts/{script}/deployments");
+    let deployments = text(world, ("GET", &deployments), "").await;
     let tail = text(
         world,
         ("POST", &format!("{root}/workers/scripts/{script}/tails")),
@@ -166,6 +176,8 @@ async fn tenant(world: &World, mark: &str) -> Tenant {
     let string = |json: &serde_json::Value| json.as_str().unwrap().to_owned();
     let names = Names {
         script_version: string(&uploaded["deployment_id"]),
+        deployment: string(&deployments["deployments"][0]["id"]),
+        secret: named("secret"),
         workflow_version: string(&put["version_id"]),
         tail: string(&tail["id"]),
         session: string(&session["session"]),
@@ -175,8 +187,9 @@ async fn tenant(world: &World, mark: &str) -> Tenant {
         workflow,
         instance,
     };
-    let secrets = names.all().map(str::to_owned).into_iter();
-    let more = ["secret", "class", "params", "other", "admin"].map(named);
+    // A session is named in the answer that makes it, and never again.
+    let secrets = names.all().map(str::to_owned).into_iter().filter(|name| *name != names.session);
+    let more = ["class", "params", "other", "admin"].map(named);
     Tenant {
         secrets: secrets
             .chain(more)
@@ -203,6 +216,8 @@ fn every_template_is_its_routes_own() {
         account: name("a"),
         script: name("s"),
         script_version: name("v"),
+        deployment: name("d"),
+        secret: name("k"),
         workflow: name("w"),
         workflow_version: name("v"),
         instance: name("i"),
@@ -234,40 +249,69 @@ async fn no_route_tells_one_account_of_another() {
         account: b.names.account.clone(),
         ..names.clone()
     };
-    // In A's account, and with A's names in B's own.
+    let before = state(&world, &a.names).await;
+    // In A's account; with A's names in B's own; and with what A's things consist of in B's own.
+    let below = |names: &Names| Names {
+        script: b.names.script.clone(),
+        workflow: b.names.workflow.clone(),
+        ..in_b(names)
+    };
     let tries = [
         (a.names.clone(), nothing.clone()),
         (in_b(&a.names), in_b(&nothing)),
+        (below(&a.names), below(&nothing)),
     ];
     for token in [&b.admin, &b.reader, &b.own_workflow] {
         for template in TEMPLATES {
             for method in METHODS {
                 for (theirs, none) in &tries {
-                    let path = theirs.path(template);
-                    let (status, mut told) = learned(&world, token, (method, &path)).await;
-                    for secret in a.secrets.iter().filter(|secret| !path.contains(*secret)) {
-                        assert!(!told.contains(secret), "{method} {path} tells {secret}: {told}");
-                    }
-                    assert!(status < 500 || status == 501, "{method} {path}: {told}");
-                    if path.contains(&a.names.account) {
-                        let is_verify = template.ends_with("/verify");
-                        assert!(status == 403 || is_verify, "{method} {path}: {told}");
-                    }
-                    // What is there and what is not are told apart by nothing.
-                    let path_of_nothing = none.path(template);
-                    if path_of_nothing == path {
-                        continue;
-                    }
-                    let (_, mut expected) = learned(&world, token, (method, &path_of_nothing)).await;
-                    for (theirs, none) in theirs.all().iter().zip(none.all()) {
-                        told = told.replace(theirs, "…");
-                        expected = expected.replace(none, "…");
-                    }
-                    assert_eq!(told, expected, "{method} {path} or {path_of_nothing}");
+                    let request = (token.as_str(), method, *template);
+                    no_trace(&world, request, (&a, theirs, none)).await;
                 }
             }
         }
     }
+    assert_eq!(state(&world, &a.names).await, before, "nothing of A was changed");
+}
+
+/// All that can be read of an account.
+async fn state(world: &World, names: &Names) -> Vec<String> {
+    let mut all = Vec::new();
+    for template in TEMPLATES.iter().filter(|template| template.contains(":account")) {
+        all.push(learned(world, TOKEN, ("GET", &names.path(template))).await.1);
+    }
+    all
+}
+
+/// Tries a route on somebody else's names, and on names of nothing: what is there and what is not are told apart by nothing.
+async fn no_trace(
+    world: &World,
+    (token, method, template): (&str, &str, &str),
+    (owner, theirs, none): (&Tenant, &Names, &Names),
+) {
+    let (path, path_of_nothing) = (theirs.path(template), none.path(template));
+    let is_abroad = path.contains(&owner.names.account);
+    if path == path_of_nothing && template.contains(":account") && !is_abroad {
+        // It is about things of the asker's own.
+        return;
+    }
+    let (status, mut told) = learned(world, token, (method, &path)).await;
+    for secret in owner.secrets.iter().filter(|secret| !path.contains(*secret)) {
+        assert!(!told.contains(secret), "{method} {path} tells {secret}: {told}");
+    }
+    assert!(status < 500 || status == 501, "{method} {path}: {told}");
+    if is_abroad {
+        assert_eq!(status, 403, "{method} {path}: {told}");
+    }
+    if path == path_of_nothing {
+        return;
+    }
+    let (_, mut expected) = learned(world, token, (method, &path_of_nothing)).await;
+    for (theirs, none) in owner.names.all().iter().zip(owner.names.of_nothing().all()) {
+        told = told.replace(theirs, "…");
+        expected = expected.replace(none, "…");
+    }
+    assert_eq!(told, expected, "{method} {path} or {path_of_nothing}");
 }
 
 #[tokio::test]
