@@ -18,6 +18,8 @@ mod moment;
 mod output;
 mod pages;
 mod project;
+#[cfg(test)]
+mod reference;
 mod release;
 mod remote;
 mod run;

@@ -10,15 +10,13 @@ mod run;
 mod serve;
 mod workflows;
 
-pub(crate) use access::{
-    AuditArguments, ScopeArgument, TokenArguments, TokenCommand, TokenCreateArguments,
-};
+pub(crate) use access::{AuditArguments, ScopeArgument, TokenArguments, TokenCommand, TokenCreateArguments};
 pub(crate) use backup::{BackupArguments, RestoreArguments};
 pub(crate) use deploy::DeployArguments;
 pub(crate) use instances::{
-    DeleteArguments, DescribeArguments, InstancesArguments, InstancesCommand,
-    ListArguments, LogsArguments, OutputArguments, OutputKind, RestartArguments, SelectionArguments,
-    SendEventArguments, StatusArgument, StepKindArgument, TerminateArguments,
+    DeleteArguments, DescribeArguments, InstancesArguments, InstancesCommand, ListArguments, LogsArguments,
+    OutputArguments, OutputKind, RestartArguments, SelectionArguments, SendEventArguments, StatusArgument,
+    StepKindArgument, TerminateArguments,
 };
 pub(crate) use machine::{CompletionsArguments, DoctorArguments, ManArguments};
 pub(crate) use remote::{ConsentArgument, RemoteArguments};

@@ -36,12 +36,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "CAIRN_EGRESS", value_enum, default_value_t = EgressArgument::Public)]
     pub(crate) egress: EgressArgument,
     /// Seconds in which requests are still answered after the wish to stop, while /readyz says 503: the time a load balancer takes to notice.
-    #[arg(
-        long,
-        env = "CAIRN_DRAIN_DELAY",
-        default_value_t = 0,
-        value_name = "SECONDS"
-    )]
+    #[arg(long, env = "CAIRN_DRAIN_DELAY", default_value_t = 0, value_name = "SECONDS")]
     pub(crate) drain_delay: u64,
     /// Seconds that steps and requests under way have to end when the server stops; steps that take longer are attempted again.
     #[arg(

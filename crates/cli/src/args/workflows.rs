@@ -53,7 +53,7 @@ Examples:
   cairn workflows trigger order '{\"item\":\"boat\"}' --id order-17
   cairn workflows trigger order @params.json
   jq .order mail.json | cairn workflows trigger order -
-  cairn workflows trigger order --wait          its output on standard output; exits with 1 if it fails")]
+  cairn workflows trigger order --wait   its output on standard output; exits with 1 if it fails")]
 pub(crate) struct TriggerArguments {
     /// The workflow's name.
     pub(crate) workflow: String,
