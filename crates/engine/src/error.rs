@@ -10,7 +10,9 @@ pub enum EngineError {
     #[error("workflow \"{0}\" does not exist")]
     WorkflowNotFound(String),
     /// The workflow's script has no deployed version.
-    #[error("the script \"{script}\" of workflow \"{workflow}\" has no deployed version; upload it first")]
+    #[error(
+        "the script \"{script}\" of workflow \"{workflow}\" has no deployed version: it was deleted, or never deployed; deploy it first"
+    )]
     NotDeployed {
         /// The workflow.
         workflow: String,

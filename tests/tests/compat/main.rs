@@ -8,9 +8,11 @@
 )]
 
 mod harness;
+mod openapi;
 mod python;
 mod sdk;
 mod tail;
 mod typescript;
 mod wrangler;
 mod wrangler_older;
+mod wrangler_scripts;

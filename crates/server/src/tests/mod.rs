@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod concurrency;
 mod contract;
 mod errors;
 mod failures;
