@@ -12,8 +12,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use world::{ACCOUNT, World, ask, execute, returned, sleep, succeeded};
 
-async fn world(store: &MemoryStore) -> World {
-    let world = World::on(store.clone(), Settings::default(), Instant::now()).await;
+/// The first engine on a store, and since when its clock runs.
+async fn world(store: &MemoryStore, begun: Instant) -> World {
+    let world = World::on(store.clone(), Settings::default(), begun).await;
     world.deploy("flow", WorkflowSettings::default()).await;
     world
 }
@@ -33,8 +34,8 @@ fn holds(world: &mut World) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_step_that_executes_ends_and_the_next_engine_goes_on_behind_it() {
-    let store = MemoryStore::new();
-    let mut first = world(&store).await;
+    let (store, begun) = (MemoryStore::new(), Instant::now());
+    let mut first = world(&store, begun).await;
     first.create("flow", &["works", "idle"]).await;
     first.pass(10).await;
     first.report("works", vec![execute(1, "long"), ask(2, "next")]);
@@ -60,7 +61,6 @@ async fn a_step_that_executes_ends_and_the_next_engine_goes_on_behind_it() {
     first.engine.shutdown().await;
 
     // The store says that both are due now; no lease has to end first.
-    let begun = Instant::now();
     let mut second = World::on(store, Settings::default(), begun).await;
     second.pass(10).await;
     assert_eq!(second.running(), ["idle", "works"]);
@@ -77,8 +77,8 @@ async fn a_step_that_executes_ends_and_the_next_engine_goes_on_behind_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_has_only_to_return_returns() {
-    let store = MemoryStore::new();
-    let mut world = world(&store).await;
+    let (store, begun) = (MemoryStore::new(), Instant::now());
+    let mut world = world(&store, begun).await;
     world.create("flow", &["one"]).await;
     world.pass(10).await;
     world.report("one", vec![execute(1, "last")]);
@@ -96,8 +96,8 @@ async fn a_run_that_has_only_to_return_returns() {
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_in_meanwhile_is_kept_for_the_next_start() {
-    let store = MemoryStore::new();
-    let mut first = world(&store).await;
+    let (store, begun) = (MemoryStore::new(), Instant::now());
+    let mut first = world(&store, begun).await;
     first.create("flow", &["works", "sleeps"]).await;
     first.pass(10).await;
     first.report("works", vec![execute(1, "long")]);
@@ -113,11 +113,8 @@ async fn what_comes_in_meanwhile_is_kept_for_the_next_start() {
 
     // What executes can be paused, and is told so; what is gone cannot, and whoever asks learns that.
     let engine = first.engine.clone();
-    let asked = tokio::spawn(async move {
-        engine
-            .control(ACCOUNT, "flow", ("sleeps", Control::Pause))
-            .await
-    });
+    let asked =
+        tokio::spawn(async move { engine.control(ACCOUNT, "flow", ("sleeps", Control::Pause)).await });
     first.pass(10).await;
     first.report("works", vec![succeeded(1, "1")]);
     first.pass(200).await;
@@ -125,7 +122,7 @@ async fn what_comes_in_meanwhile_is_kept_for_the_next_start() {
     assert!(matches!(asked.await.unwrap(), Err(EngineError::ShuttingDown)));
     first.engine.shutdown().await;
 
-    let mut second = World::on(store, Settings::default(), Instant::now()).await;
+    let mut second = World::on(store, Settings::default(), begun).await;
     second.pass(10).await;
     assert_eq!(second.running(), ["late", "works"]);
     assert_eq!(second.status("sleeps").await, Status::Paused);
@@ -133,8 +130,8 @@ async fn what_comes_in_meanwhile_is_kept_for_the_next_start() {
 
 #[tokio::test(start_paused = true)]
 async fn what_takes_too_long_is_given_up_by_the_shutdown() {
-    let store = MemoryStore::new();
-    let mut first = world(&store).await;
+    let (store, begun) = (MemoryStore::new(), Instant::now());
+    let mut first = world(&store, begun).await;
     first.create("flow", &["one"]).await;
     first.pass(10).await;
     first.report("one", vec![execute(1, "endless")]);
@@ -145,7 +142,7 @@ async fn what_takes_too_long_is_given_up_by_the_shutdown() {
     first.engine.shutdown().await;
     assert_eq!(first.engine.held(), 0);
 
-    let mut second = World::on(store, Settings::default(), Instant::now()).await;
+    let mut second = World::on(store, Settings::default(), begun).await;
     second.pass(10).await;
     assert_eq!(second.running(), ["one"]);
     second.report("one", vec![execute(1, "endless")]);
@@ -163,7 +160,7 @@ async fn what_takes_too_long_is_given_up_by_the_shutdown() {
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_without_work_is_drained_at_once() {
-    let world = world(&MemoryStore::new()).await;
+    let world = world(&MemoryStore::new(), Instant::now()).await;
     let health = world.engine.health();
     assert!(health.beats() && health.stores(), "{health:?}");
     world.engine.drain().await;

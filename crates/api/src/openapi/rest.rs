@@ -2,7 +2,7 @@
 
 use super::document::{Document, Operation, text};
 use crate::{ApiError, EventTrigger, ScriptTriggers, TriggersDeleted};
-use utoipa::openapi::{ContentBuilder, HttpMethod, ObjectBuilder, RefOr, ResponseBuilder, Schema};
+use utoipa::openapi::{ContentBuilder, HttpMethod, ObjectBuilder, RefOr, ResponseBuilder, Schema, Type};
 
 /// Adds them.
 pub(super) fn add(document: &mut Document) {
@@ -62,21 +62,38 @@ fn answer(content_type: &str, schema: impl Into<RefOr<Schema>>, about: &str) -> 
 }
 
 fn health(document: &mut Document) {
-    let plain = "text/plain; charset=utf-8";
+    let report = || {
+        let word = |about: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .description(Some(about))
+        };
+        let checks = ObjectBuilder::new().additional_properties(Some(word("`ok`, or what is wrong.")));
+        ObjectBuilder::new()
+            .property("status", word("`ok` or `failing`."))
+            .required("status")
+            .property("checks", checks)
+            .required("checks")
+    };
+    let json = "application/json; charset=utf-8";
     document.add(
         Operation::public(
             HttpMethod::Get,
             "/healthz",
-            ("healthz", "Whether the process answers"),
+            ("healthz", "Whether the process lives"),
         )
         .tag("server")
-        .response(200, answer(plain, text(), "It does.")),
+        .response(200, answer(json, report(), "It does."))
+        .response(
+            503,
+            answer(json, report(), "It does not move; it should be started anew."),
+        ),
     );
     document.add(
         Operation::public(HttpMethod::Get, "/readyz", ("readyz", "Whether work can be done"))
             .tag("server")
-            .response(200, answer(plain, text(), "It can."))
-            .response(503, answer(plain, text(), "It cannot; the text says why.")),
+            .response(200, answer(json, report(), "It can."))
+            .response(503, answer(json, report(), "It cannot; the checks say why.")),
     );
     document.add(
         Operation::public(HttpMethod::Get, "/openapi.json", ("openapi", "This description"))

@@ -96,7 +96,11 @@ impl World {
             }
             "leaving" => {
                 self.instance.start_no_more();
-                let executes = if self.instance.executes() { "executes" } else { "idle" };
+                let executes = if self.instance.executes() {
+                    "executes"
+                } else {
+                    "idle"
+                };
                 return vec![format!("{} {executes}", self.state())];
             }
             _ => {}
