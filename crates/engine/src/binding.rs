@@ -1,12 +1,12 @@
 //! The engine as the host of workflow bindings.
 
 use crate::details::StepStream;
-use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Seq, Status, Subscription};
+use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Reach, Seq, Status, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_runtime::{
     BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
-    EventSource, PieceSource, StreamCall, SubscribeCall, Value,
+    EventSource, PieceSource, ServiceCall, StreamCall, SubscribeCall, Value, WorkerId,
 };
 use cairn_store::Trigger;
 use std::collections::BTreeSet;
@@ -54,6 +54,7 @@ impl BindingHost for Engine {
         let follow = Follow {
             cursor: call.cursor,
             filter: call.filter.as_deref().map(read_filter).transpose()?,
+            reach: Reach::End,
         };
         let place = (call.account.as_str(), call.workflow.as_str());
         let subscription = self.subscribe(place.0, place.1, (&call.id, follow)).await;
@@ -65,6 +66,24 @@ impl BindingHost for Engine {
         let place = (call.account.as_str(), call.workflow.as_str());
         let stream = self.stream_at(place, (&call.id, Seq(call.entry))).await;
         Ok(Box::new(Pieces(stream.map_err(|error| binding_error(&error))?)))
+    }
+
+    async fn service(&self, call: ServiceCall) -> Result<WorkerId, BindingError> {
+        let ServiceCall { account, script } = call;
+        let refuse = |message: String| BindingError { message };
+        let row = self.script(&account, &script).await;
+        let row = row.map_err(|error| refuse(format!("the Worker \"{script}\" cannot be called: {error}")))?;
+        let row = row.ok_or_else(|| {
+            refuse(format!(
+                "there is no Worker \"{script}\", which the service binding names; deploy it first"
+            ))
+        })?;
+        let deployed = row.deployed.ok_or_else(|| {
+            refuse(format!(
+                "the Worker \"{script}\", which the service binding names, has no deployed version; deploy one"
+            ))
+        })?;
+        Ok(WorkerId(deployed.0.into()))
     }
 }
 

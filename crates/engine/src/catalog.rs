@@ -1,6 +1,6 @@
 //! Scripts and workflows: upload, deploy, define, list, delete.
 
-use crate::script::{metadata_of, spec_of};
+use crate::script::{entrypoints_of, metadata_of, spec_of};
 use crate::signal::Signal;
 use crate::{Author, EarlierSecrets, Engine, EngineError, Origin, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
 use cairn_core::{Cron, Timestamp, check_workflow_name};
@@ -110,7 +110,14 @@ impl Engine {
     ) -> Result<Checked, EngineError> {
         let runtime = &self.shared.runtime;
         let error = match runtime.check(Arc::new(spec.clone())).await {
-            Ok(checked) => return Ok(checked),
+            Ok(checked) => {
+                // The process was started without knowing them; the next one has sockets for them.
+                let has_entrypoints = !entrypoints_of(&checked.exports, &checked.workflow_classes).is_empty();
+                if has_entrypoints {
+                    runtime.retire(&spec.id);
+                }
+                return Ok(checked);
+            }
             Err(error) => error,
         };
         runtime.retire(&spec.id);
@@ -415,7 +422,7 @@ fn refuse_missing_classes(script: &str, upload: &Upload, checked: &Checked) -> R
 fn deploy_error(error: WorkerError) -> EngineError {
     match error {
         WorkerError::Code(message) => EngineError::BadScript(message),
-        error @ (WorkerError::Process(_) | WorkerError::Unknown(_)) => {
+        error @ (WorkerError::Process(_) | WorkerError::Unknown(_) | WorkerError::NoEntrypoint(_)) => {
             EngineError::Runtime(error.to_string())
         }
     }

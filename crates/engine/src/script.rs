@@ -92,6 +92,19 @@ pub enum ScriptBinding {
         /// The script that has the class; this one when absent.
         script_name: Option<String>,
     },
+    /// Another Worker, or this one.
+    Service {
+        /// Its name in `env`.
+        name: String,
+        /// The script.
+        service: String,
+        /// The export; the default one when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entrypoint: Option<String>,
+        /// What the entrypoint finds in `ctx.props`, as JSON text of an object.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        props: Option<String>,
+    },
 }
 
 impl ScriptBinding {
@@ -103,7 +116,8 @@ impl ScriptBinding {
             | Self::Json { name, .. }
             | Self::DataBlob { name, .. }
             | Self::WasmModule { name, .. }
-            | Self::Workflow { name, .. } => name,
+            | Self::Workflow { name, .. }
+            | Self::Service { name, .. } => name,
         }
     }
 }
@@ -284,6 +298,7 @@ fn worker_spec(
     Ok(WorkerSpec {
         id,
         exports,
+        entrypoints: entrypoints_of(&metadata.exports, &metadata.workflow_classes),
         account: stored.account,
         script: stored.script,
         main_module: metadata.main_module,
@@ -323,6 +338,17 @@ fn runtime_binding(binding: ScriptBinding) -> Result<Binding, WorkerError> {
         ScriptBinding::Workflow {
             name, workflow_name, ..
         } => Binding::Workflow { name, workflow_name },
+        ScriptBinding::Service {
+            name,
+            service,
+            entrypoint,
+            props,
+        } => Binding::Service {
+            name,
+            service,
+            entrypoint,
+            props,
+        },
     })
 }
 
@@ -356,6 +382,16 @@ fn exports_of(
         }
     }
     exports
+}
+
+/// The exports that service bindings may name: all but workflows and the default one, which is always there.
+pub(crate) fn entrypoints_of<'e>(
+    exports: impl IntoIterator<Item = &'e String>,
+    workflow_classes: impl IntoIterator<Item = &'e String> + Clone,
+) -> Vec<String> {
+    let is_workflow = |name: &String| workflow_classes.clone().into_iter().any(|class| class == name);
+    let is_named = |name: &&String| *name != "default" && !is_workflow(name);
+    exports.into_iter().filter(is_named).cloned().collect()
 }
 
 fn blob(name: &str, data: &str) -> Result<Bytes, WorkerError> {
@@ -392,6 +428,8 @@ pub(crate) fn spec_of(id: WorkerId, owner: (&str, &str), upload: &Upload) -> Res
     Ok(WorkerSpec {
         id,
         exports: exports_of(script, &upload.workflow_exports, &upload.bindings),
+        // Known once it has started.
+        entrypoints: Vec::new(),
         account: account.into(),
         script: script.into(),
         main_module: upload.main_module.clone(),

@@ -150,7 +150,10 @@ export const host = (user) =>
   class extends WorkerEntrypoint {
     fetch() {
       // Not for user code, which finds all else that the main module exports there.
-      if (this.ctx.exports !== undefined) delete this.ctx.exports.__CairnHost;
+      if (this.ctx.exports !== undefined) {
+        delete this.ctx.exports.__CairnHost;
+        delete this.ctx.exports.__CairnScheduled;
+      }
       const { 0: client, 1: socket } = new WebSocketPairRef();
       const connection = new Connection(socket, user, this.ctx, this.env);
       socketAccept(socket);

@@ -1,6 +1,6 @@
 //! Calls on `env.MY_WORKFLOW` that leave the process: a closed list of methods (behaviour §5).
 
-use crate::Value;
+use crate::{Value, WorkerId};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_core::{ErrorInfo, RestartFrom, RollbackView, Status, Undo};
@@ -25,6 +25,21 @@ pub trait BindingHost: Send + Sync + 'static {
     /// # Errors
     /// [`BindingError`]
     async fn stream(&self, call: StreamCall) -> Result<Box<dyn PieceSource>, BindingError>;
+
+    /// The version of a script that is deployed now.
+    ///
+    /// # Errors
+    /// [`BindingError`], told to the Worker that calls, where there is no such script or nothing of it is deployed.
+    async fn service(&self, call: ServiceCall) -> Result<WorkerId, BindingError>;
+}
+
+/// One call on a service binding. Account and script come from the binding's own configuration, not from user code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCall {
+    /// The account of the Worker that calls.
+    pub account: String,
+    /// The script its binding names.
+    pub script: String,
 }
 
 /// One reading of a stream. Account and workflow come from the binding's own configuration.

@@ -7,6 +7,8 @@
 mod binding;
 mod command;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod report;
 pub mod scripted;
 mod trace;
@@ -16,7 +18,7 @@ pub mod workerd;
 
 pub use binding::{
     BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
-    EventSource, PieceSource, StreamCall, SubscribeCall,
+    EventSource, PieceSource, ServiceCall, StreamCall, SubscribeCall,
 };
 pub use command::{Command, Firing, FirstAttempts, Known, KnownStep, Outcome, RunRollback, StartRun};
 pub use frame::CHUNK_BYTES;
@@ -24,7 +26,7 @@ pub use report::{Report, ReportKind, Reports};
 pub use trace::{RunTrace, Trace, TraceSink, TracedLine, TracedWorker};
 pub use value::{CorruptValue, PREVIEW_BYTES, StoredStream, Value};
 pub use worker::{
-    Binding, Checked, Module, ModuleKind, WorkerError, WorkerId, WorkerSource, WorkerSpec, WorkflowExport,
+    Binding, Checked, Module, ModuleKind, Scheduled, WorkerError, WorkerId, WorkerSource, WorkerSpec, WorkflowExport,
 };
 
 use async_trait::async_trait;
@@ -46,6 +48,17 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// [`WorkerError::Code`] with what is wrong with the code, [`WorkerError::Process`] when it cannot be tried now.
     async fn check(&self, worker: Arc<WorkerSpec>) -> Result<Checked, WorkerError>;
+
+    /// Calls the `scheduled` handler of a version, and waits until it is done.
+    ///
+    /// # Errors
+    /// [`WorkerError`] where it cannot be called, or its process ended meanwhile.
+    async fn scheduled(&self, worker: &WorkerId, firing: &Firing) -> Result<Scheduled, WorkerError> {
+        let (_, cron) = (worker, &firing.cron);
+        Err(WorkerError::Process(format!(
+            "the schedule \"{cron}\" cannot be fired: this runtime has no handlers"
+        )))
+    }
 
     /// Stops the process of a version that nothing needs any more (a refused upload, a deleted script).
     fn retire(&self, worker: &WorkerId);

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cairn_core::ErrorInfo;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct WorkerSpec {
     pub bindings: Vec<Binding>,
     /// What `ctx.exports` holds beside the entrypoints of the module: one workflow for a class at most.
     pub exports: Vec<WorkflowExport>,
+    /// Names of exports that other Workers may bind beside the default one. Empty until the module has been started once.
+    pub entrypoints: Vec<String>,
     /// Compatibility date, `YYYY-MM-DD`.
     pub compatibility_date: String,
     /// Compatibility flags.
@@ -77,7 +80,7 @@ pub enum ModuleKind {
 }
 
 /// One entry of `env`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Binding {
     /// A string.
     Text {
@@ -114,6 +117,32 @@ pub enum Binding {
         /// The workflow it creates instances of, in the same account.
         workflow_name: String,
     },
+    /// Another Worker, or this one.
+    Service {
+        /// Its name in `env`.
+        name: String,
+        /// The script, in the same account. What is deployed at the time of a call is called.
+        service: String,
+        /// The export; the default one when absent.
+        entrypoint: Option<String>,
+        /// What the entrypoint finds in `ctx.props`, as JSON text of an object.
+        props: Option<String>,
+    },
+}
+
+/// Kind and name: the rest may be secret.
+impl fmt::Debug for Binding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match self {
+            Self::Text { name, .. } => ("Text", name),
+            Self::Json { name, .. } => ("Json", name),
+            Self::Data { name, .. } => ("Data", name),
+            Self::Wasm { name, .. } => ("Wasm", name),
+            Self::Workflow { name, .. } => ("Workflow", name),
+            Self::Service { name, .. } => ("Service", name),
+        };
+        f.debug_struct(kind).field("name", name).finish_non_exhaustive()
+    }
 }
 
 /// What is known of a Worker version once it has started.
@@ -125,6 +154,17 @@ pub struct Checked {
     pub exports: BTreeSet<String>,
     /// Milliseconds from process start to the first answer.
     pub startup_millis: u64,
+}
+
+/// What came of the call of a `scheduled` handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scheduled {
+    /// It is done, and so is all it handed to `ctx.waitUntil()`.
+    Done,
+    /// It threw, or something it waited for was rejected.
+    Failed(ErrorInfo),
+    /// The Worker has no such handler.
+    Unhandled,
 }
 
 /// Why a Worker version does not run.
@@ -139,6 +179,9 @@ pub enum WorkerError {
     /// No such version.
     #[error("Worker version {0} does not exist")]
     Unknown(WorkerId),
+    /// It does not export what is asked for: the caller's author mends it.
+    #[error("{0}")]
+    NoEntrypoint(String),
 }
 
 /// Where a [`Runtime`](crate::Runtime) finds the code of a version when it starts a process for it.

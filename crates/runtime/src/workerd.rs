@@ -11,6 +11,8 @@ mod connection;
 mod keeper;
 mod process;
 mod run_dir;
+mod scheduled;
+mod services;
 mod shim;
 mod supervisor;
 mod tracer;

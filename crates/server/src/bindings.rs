@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use cairn_engine::Engine;
 use cairn_runtime::{
-    BindingCall, BindingError, BindingHost, BindingReply, EventSource, PieceSource, StreamCall, SubscribeCall,
+    BindingCall, BindingError, BindingHost, BindingReply, EventSource, PieceSource, ServiceCall, StreamCall, SubscribeCall,
+    WorkerId,
 };
 use parking_lot::Mutex;
 
@@ -40,5 +41,9 @@ impl BindingHost for Bindings {
 
     async fn stream(&self, call: StreamCall) -> Result<Box<dyn PieceSource>, BindingError> {
         self.engine()?.stream(call).await
+    }
+
+    async fn service(&self, call: ServiceCall) -> Result<WorkerId, BindingError> {
+        self.engine()?.service(call).await
     }
 }

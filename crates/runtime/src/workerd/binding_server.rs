@@ -68,7 +68,11 @@ impl BindingServer {
         })?;
         let bound = spec.bindings.iter().filter_map(|binding| match binding {
             Binding::Workflow { workflow_name, .. } => Some(workflow_name.clone()),
-            Binding::Text { .. } | Binding::Json { .. } | Binding::Data { .. } | Binding::Wasm { .. } => None,
+            Binding::Text { .. }
+            | Binding::Json { .. }
+            | Binding::Data { .. }
+            | Binding::Wasm { .. }
+            | Binding::Service { .. } => None,
         });
         let exported = spec.exports.iter().map(|export| export.workflow_name.clone());
         let service = Arc::new(Service {

@@ -2,6 +2,8 @@
 //!
 //! Nothing that comes from outside stands in the text other than as an escaped string.
 
+use super::process::Home;
+use super::services::{self, CAPNP_HOST};
 use super::shim;
 use crate::{Binding, Module, ModuleKind, WorkerError, WorkerSpec, WorkflowExport};
 use serde_json::json;
@@ -24,6 +26,17 @@ pub enum Egress {
 /// Names of the sockets in the configuration.
 pub(super) const HOST_SOCKET: &str = "host";
 pub(super) const PUBLIC_SOCKET: &str = "public";
+pub(super) const SCHEDULED_SOCKET: &str = "scheduled";
+/// The header in which `request.cf` travels from Worker to Worker.
+const CF_HEADER: &str = "cairn-cf";
+/// The header in which the scheme of a URL does.
+const PROTO_HEADER: &str = "cairn-proto";
+
+/// Name of the socket of an export: the default one is 0.
+pub(super) fn door_name(number: usize) -> String {
+    format!("d{number}")
+}
+
 /// File name of the configuration.
 pub(super) const CONFIG_FILE: &str = "config.capnp";
 
@@ -37,14 +50,18 @@ const ASYNC_HOOKS: [&str; 2] = ["nodejs_compat", "nodejs_als"];
 /// # Errors
 /// [`WorkerError::Code`] for names that cannot be, [`WorkerError::Process`] where files cannot be written.
 pub(super) fn write(
-    folder: &Path,
-    spec: &WorkerSpec,
+    home: &Home,
+    (spec, props): (&WorkerSpec, Option<&str>),
     egress: Egress,
-    binding_socket: &Path,
 ) -> Result<(), WorkerError> {
     check(spec)?;
-    let mut writer = Writer { folder, files: 0 };
-    let text = writer.config(spec, egress, binding_socket);
+    let folder = home.path();
+    let mut writer = Writer {
+        folder,
+        files: 0,
+        services: Vec::new(),
+    };
+    let text = writer.config((spec, props), egress, &home.binding_socket());
     text.and_then(|text| fs::write(folder.join(CONFIG_FILE), text))
         .map_err(|error| {
             let folder = folder.display();
@@ -99,6 +116,8 @@ fn check(spec: &WorkerSpec) -> Result<(), WorkerError> {
 struct Writer<'f> {
     folder: &'f Path,
     files: u32,
+    /// Services that bindings lead to.
+    services: Vec<String>,
 }
 
 impl Writer<'_> {
@@ -110,13 +129,20 @@ impl Writer<'_> {
         Ok(format!("embed \"{name}\""))
     }
 
-    fn config(&mut self, spec: &WorkerSpec, egress: Egress, binding_socket: &Path) -> io::Result<String> {
+    fn config(
+        &mut self,
+        (spec, props): (&WorkerSpec, Option<&str>),
+        egress: Egress,
+        binding_socket: &Path,
+    ) -> io::Result<String> {
         let allow = match egress {
             Egress::PublicOnly => "[\"public\"]",
             Egress::Any => "[\"public\", \"private\"]",
         };
         let cairn = string(&format!("unix:{}", binding_socket.display()));
         let user = self.user(spec)?;
+        let services: String = self.services.drain(..).collect();
+        let doors = doors(&spec.entrypoints, props);
         let sys = self.sys(!spec.exports.is_empty())?;
         let disk = self.disk(!spec.exports.is_empty())?;
         Ok(format!(
@@ -124,12 +150,15 @@ impl Writer<'_> {
              (name = \"user\", worker = ({user})),\n    \
              (name = \"sys\", worker = ({sys})),\n    \
              (name = \"cairn\", external = (address = {cairn}, http = ())),\n    \
-             {disk}(name = \"internet\", network = (allow = {allow}, tlsOptions = (trustBrowserCas = true))),\n  ],\n  \
+             {services}{disk}(name = \"internet\", network = (allow = {allow}, tlsOptions = (trustBrowserCas = true))),\n  ],\n  \
              sockets = [\n    \
              (name = \"{HOST_SOCKET}\", address = \"unix:unused\", http = (), \
              service = (name = \"user\", entrypoint = \"{}\")),\n    \
-             (name = \"{PUBLIC_SOCKET}\", address = \"unix:unused\", http = (), service = \"user\"),\n  ],\n);\n",
-            shim::ENTRYPOINT
+             (name = \"{SCHEDULED_SOCKET}\", address = \"unix:unused\", http = (), \
+             service = (name = \"user\", entrypoint = \"{}\")),\n    \
+             {doors}(name = \"{PUBLIC_SOCKET}\", address = \"unix:unused\", http = (), service = \"user\"),\n  ],\n);\n",
+            shim::ENTRYPOINT,
+            shim::SCHEDULED,
         ))
     }
 
@@ -216,6 +245,7 @@ impl Writer<'_> {
             Binding::Json { name, json } => (name, format!("json = {}", self.embed(json.as_bytes())?)),
             Binding::Data { name, content } => (name, format!("data = {}", self.embed(content)?)),
             Binding::Wasm { name, content } => (name, format!("wasmModule = {}", self.embed(content)?)),
+            Binding::Service { name, .. } => (name, self.service()),
             Binding::Workflow { name, workflow_name } => {
                 let service = binding_service(workflow_name);
                 let inner = format!("innerBindings = [(name = \"fetcher\", service = {service})]");
@@ -227,6 +257,44 @@ impl Writer<'_> {
         };
         Ok(format!("      (name = {}, {value}),\n", string(name)))
     }
+
+    /// A service that leads to cairn, on a socket of its own.
+    fn service(&mut self) -> String {
+        let number = self.services.len();
+        let name = format!("service{number}");
+        let address = format!("unix:{}", services::socket(self.folder, number).display());
+        self.services.push(format!(
+            "(name = \"{name}\", external = (address = {}, http = {})),\n    ",
+            string(&address),
+            between_workers()
+        ));
+        format!("service = \"{name}\"")
+    }
+}
+
+/// How Workers speak to each other.
+fn between_workers() -> String {
+    format!(
+        "(capnpConnectHost = \"{CAPNP_HOST}\", cfBlobHeader = \"{CF_HEADER}\", forwardedProtoHeader = \"{PROTO_HEADER}\")"
+    )
+}
+
+/// The sockets on which other Workers reach this one: one for each export.
+fn doors(entrypoints: &[String], props: Option<&str>) -> String {
+    let http = between_workers();
+    let props = props.map_or_else(String::new, |props| {
+        format!(", props = (json = {})", string(props))
+    });
+    let door = |(number, entrypoint): (usize, Option<&String>)| {
+        let name = door_name(number);
+        let entrypoint =
+            entrypoint.map_or_else(String::new, |name| format!(", entrypoint = {}", string(name)));
+        format!(
+            "(name = \"{name}\", address = \"unix:unused\", http = {http}, service = (name = \"user\"{entrypoint}{props})),\n    "
+        )
+    };
+    let named = entrypoints.iter().map(Some);
+    std::iter::once(None).chain(named).enumerate().map(door).collect()
 }
 
 /// What serves the binding of a workflow.
@@ -296,6 +364,7 @@ mod tests {
             modules: modules.iter().map(module).collect(),
             bindings: Vec::new(),
             exports: Vec::new(),
+            entrypoints: Vec::new(),
             compatibility_date: "2026-01-01".into(),
             compatibility_flags: Vec::new(),
         }

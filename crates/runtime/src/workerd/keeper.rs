@@ -4,11 +4,10 @@ use super::binding_server::BindingServer;
 use super::config;
 use super::connection::{self, Connection, Context, Out};
 use super::process::{Home, Process};
-use super::supervisor::{Shared, started};
+use super::services::Services;
+use super::supervisor::{Props, Shared, started};
 use super::tracer::Tracer;
-use crate::{
-    Checked, Command, Report, ReportKind, RunId, TracedWorker, WorkerError, WorkerId, WorkerSpec,
-};
+use crate::{Checked, Command, Report, ReportKind, RunId, TracedWorker, WorkerError, WorkerId, WorkerSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,11 +20,31 @@ pub(super) enum Ask {
     Commands(Vec<Command>),
     /// With the version itself, which the source may not know yet.
     Check(Arc<WorkerSpec>, oneshot::Sender<Result<Checked, WorkerError>>),
-    Socket(oneshot::Sender<Result<PublicSocket, WorkerError>>),
+    Socket(Way, oneshot::Sender<Result<PublicSocket, WorkerError>>),
     Retire(oneshot::Sender<()>),
 }
 
-/// The socket of a Worker's default export. The process is kept from idling while this is held; when it ends for another
+/// Which socket of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The default export, for requests from outside.
+    Public,
+    /// Where schedules fire.
+    Scheduled,
+    /// An export, for other Workers; the default one when absent.
+    Entrypoint(Option<Arc<str>>),
+}
+
+/// What a service binding names of a Worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Door {
+    /// The export; the default one when absent.
+    pub(super) entrypoint: Option<Arc<str>>,
+    /// What it finds in `ctx.props`.
+    pub(super) props: Props,
+}
+
+/// A socket of a Worker, such as that of its default export. The process is kept from idling while this is held; when it ends for another
 /// reason, connections are refused and a new one must be asked for.
 #[derive(Debug)]
 pub struct PublicSocket {
@@ -49,6 +68,7 @@ enum Flow {
 
 pub(super) struct Keeper {
     worker: WorkerId,
+    props: Props,
     shared: Arc<Shared>,
     incoming: mpsc::UnboundedReceiver<Ask>,
     /// The version, when someone has brought it along.
@@ -56,7 +76,7 @@ pub(super) struct Keeper {
     /// What waits for a process.
     commands: Vec<Command>,
     checks: Vec<oneshot::Sender<Result<Checked, WorkerError>>>,
-    sockets: Vec<oneshot::Sender<Result<PublicSocket, WorkerError>>>,
+    sockets: Vec<(Way, oneshot::Sender<Result<PublicSocket, WorkerError>>)>,
     retiring: Option<oneshot::Sender<()>>,
     failures: u32,
     not_before: Instant,
@@ -70,6 +90,7 @@ struct Running {
     /// Cloned into each [`PublicSocket`].
     users: Arc<()>,
     _bindings: BindingServer,
+    _services: Services,
     since: Instant,
 }
 
@@ -95,9 +116,14 @@ impl Shared {
 const PROVEN: Duration = Duration::from_secs(60);
 
 impl Keeper {
-    pub(super) fn new(worker: WorkerId, shared: Arc<Shared>, incoming: mpsc::UnboundedReceiver<Ask>) -> Self {
+    pub(super) fn new(
+        (worker, props): (WorkerId, Props),
+        shared: Arc<Shared>,
+        incoming: mpsc::UnboundedReceiver<Ask>,
+    ) -> Self {
         Self {
             worker,
+            props,
             shared,
             incoming,
             given: None,
@@ -139,7 +165,7 @@ impl Keeper {
                         self.given = Some(spec);
                         self.checks.push(reply);
                     }
-                    Some(Ask::Socket(reply)) => self.sockets.push(reply),
+                    Some(Ask::Socket(way, reply)) => self.sockets.push((way, reply)),
                     Some(Ask::Retire(reply)) => return self.retire(reply),
                 },
                 () = tokio::time::sleep(pause), if wanted => return Flow::On,
@@ -167,6 +193,7 @@ impl Keeper {
             (Arc::clone(&self.shared), tracer.clone()),
             &spec,
         )?;
+        let services = Services::start(home.path(), &self.shared, &spec)?;
         let script: Arc<str> = spec.script.as_str().into();
         let mut process = Process::start(&self.shared.spawner, &config.binary, home, &script).await?;
         let (reports, routes) = (self.shared.reports.clone(), Arc::clone(&self.shared.routes));
@@ -196,6 +223,7 @@ impl Keeper {
                     checked,
                     users: Arc::new(()),
                     _bindings: bindings,
+                    _services: services,
                     since,
                 })
             }
@@ -213,15 +241,15 @@ impl Keeper {
     /// Makes the folder of a process, with its configuration.
     async fn prepare(&self, spec: &Arc<WorkerSpec>) -> Result<Home, WorkerError> {
         let (run_dir, egress) = (self.shared.config.run_dir.clone(), self.shared.config.egress);
-        let spec = Arc::clone(spec);
+        let (spec, props) = (Arc::clone(spec), self.props.clone());
         let prepared = tokio::task::spawn_blocking(move || {
-            let home = Home::new(&run_dir).map_err(|error| {
+            let home = Home::new(&run_dir, spec.entrypoints.clone()).map_err(|error| {
                 WorkerError::Process(format!(
                     "no folder could be made in {}: {error}",
                     run_dir.display()
                 ))
             })?;
-            config::write(home.path(), &spec, egress, &home.binding_socket())?;
+            config::write(&home, (&spec, props.as_deref()), egress)?;
             Ok(home)
         });
         prepared
@@ -242,7 +270,7 @@ impl Keeper {
         for reply in self.checks.drain(..) {
             let _ = reply.send(Err(error.clone()));
         }
-        for reply in self.sockets.drain(..) {
+        for (_, reply) in self.sockets.drain(..) {
             let _ = reply.send(Err(error.clone()));
         }
         self.back_off();
@@ -260,8 +288,8 @@ impl Keeper {
         for reply in self.checks.drain(..) {
             let _ = reply.send(Ok(running.checked.clone()));
         }
-        for reply in self.sockets.drain(..) {
-            let _ = reply.send(Ok(running.socket()));
+        for (way, reply) in self.sockets.drain(..) {
+            let _ = reply.send(running.socket(&way));
         }
         let (flow, end) = self.watch(&mut running).await;
         let runs = running.connection.runs.take_all();
@@ -301,7 +329,7 @@ impl Keeper {
                     Some(Ask::Commands(commands)) => running.send(commands),
                     // An error means that nobody waits any more.
                     Some(Ask::Check(_, reply)) => drop(reply.send(Ok(running.checked.clone()))),
-                    Some(Ask::Socket(reply)) => drop(reply.send(Ok(running.socket()))),
+                    Some(Ask::Socket(way, reply)) => drop(reply.send(running.socket(&way))),
                     Some(Ask::Retire(reply)) => return (self.retire(reply), End::Stopped),
                 },
                 reason = &mut running.connection.reader => {
@@ -336,7 +364,7 @@ impl Keeper {
             match ask {
                 Ask::Commands(more) => commands.extend(more),
                 // Whoever asks sees the channel close.
-                Ask::Check(..) | Ask::Socket(_) | Ask::Retire(_) => {}
+                Ask::Check(..) | Ask::Socket(..) | Ask::Retire(_) => {}
             }
         }
         self.shared.lose(
@@ -378,16 +406,39 @@ impl Running {
             .send(Out::Ping(self.connection.runs.next_ping()));
     }
 
-    fn socket(&self) -> PublicSocket {
-        PublicSocket {
-            path: self.process.home.public_socket(),
+    fn socket(&self, way: &Way) -> Result<PublicSocket, WorkerError> {
+        let home = &self.process.home;
+        let path = match way {
+            Way::Public => home.public_socket(),
+            Way::Scheduled => home.scheduled_socket(),
+            Way::Entrypoint(entrypoint) => home
+                .door_socket(entrypoint.as_deref())
+                .ok_or_else(|| no_entrypoint(home, entrypoint))?,
+        };
+        Ok(PublicSocket {
+            path,
             _user: Arc::clone(&self.users),
-        }
+        })
     }
 
     fn is_idle(&self) -> bool {
         Arc::strong_count(&self.users) == 1 && self.connection.runs.is_empty()
     }
+}
+
+fn no_entrypoint(home: &Home, entrypoint: &Option<Arc<str>>) -> WorkerError {
+    let wanted = entrypoint.as_deref().unwrap_or("default");
+    let known: Vec<String> = home
+        .entrypoints()
+        .iter()
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    let known = if known.is_empty() {
+        "it has the default one only".to_owned()
+    } else {
+        format!("it has the default one and {}", known.join(", "))
+    };
+    WorkerError::NoEntrypoint(format!("has no entrypoint \"{wanted}\"; {known}"))
 }
 
 /// What to say when a process did not start. Output about the Worker itself is for its author.

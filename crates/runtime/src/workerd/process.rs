@@ -1,6 +1,6 @@
 //! One workerd process: spawned so that it cannot outlive cairn, its output logged, its sockets in a folder of its own.
 
-use super::config::{CONFIG_FILE, HOST_SOCKET, PUBLIC_SOCKET};
+use super::config::{CONFIG_FILE, HOST_SOCKET, PUBLIC_SOCKET, SCHEDULED_SOCKET, door_name};
 use super::run_dir::PREFIX;
 use crate::WorkerError;
 use parking_lot::Mutex;
@@ -74,16 +74,21 @@ impl Spawner {
 #[derive(Debug)]
 pub(super) struct Home {
     folder: TempDir,
+    /// Named exports that have sockets.
+    entrypoints: Vec<String>,
 }
 
 impl Home {
     /// Makes a folder that only this user can enter.
-    pub(super) fn new(run_dir: &Path) -> io::Result<Self> {
+    pub(super) fn new(run_dir: &Path, entrypoints: Vec<String>) -> io::Result<Self> {
         let builder = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(run_dir);
-        Ok(Self { folder: builder? })
+        Ok(Self {
+            folder: builder?,
+            entrypoints,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -98,8 +103,37 @@ impl Home {
         self.path().join("public")
     }
 
+    pub(super) fn scheduled_socket(&self) -> PathBuf {
+        self.path().join("scheduled")
+    }
+
     pub(super) fn binding_socket(&self) -> PathBuf {
         self.path().join("cairn")
+    }
+
+    pub(super) fn entrypoints(&self) -> &[String] {
+        &self.entrypoints
+    }
+
+    /// The socket of an export, for other Workers; none where there is no such export.
+    pub(super) fn door_socket(&self, entrypoint: Option<&str>) -> Option<PathBuf> {
+        let number = match entrypoint {
+            None | Some("default") => 0,
+            Some(name) => 1 + self.entrypoints.iter().position(|known| known == name)?,
+        };
+        Some(self.path().join(door_name(number)))
+    }
+
+    /// The sockets of a process: their names in the configuration, and where they are.
+    fn sockets(&self) -> Vec<(String, PathBuf)> {
+        let doors = (0..=self.entrypoints.len())
+            .map(|number| (door_name(number), self.path().join(door_name(number))));
+        let fixed = [
+            (HOST_SOCKET.to_owned(), self.host_socket()),
+            (PUBLIC_SOCKET.to_owned(), self.public_socket()),
+            (SCHEDULED_SOCKET.to_owned(), self.scheduled_socket()),
+        ];
+        fixed.into_iter().chain(doors).collect()
     }
 }
 
@@ -124,10 +158,10 @@ impl Process {
             UnixListener::bind(&path)
                 .map_err(|error| failed(&format!("the socket {} could not be made", path.display()), error))
         };
-        let sockets = [
-            (HOST_SOCKET, bind(home.host_socket())?),
-            (PUBLIC_SOCKET, bind(home.public_socket())?),
-        ];
+        let sockets = home.sockets().into_iter();
+        let sockets: Vec<(String, UnixListener)> = sockets
+            .map(|(name, path)| Ok((name, bind(path)?)))
+            .collect::<Result<_, WorkerError>>()?;
         let command = command(binary, &home, &sockets);
         let child = spawner.spawn(command).await;
         let mut child = child.map_err(|error| {
@@ -159,7 +193,7 @@ impl Process {
     }
 }
 
-fn command(binary: &Path, home: &Home, sockets: &[(&str, UnixListener)]) -> Command {
+fn command(binary: &Path, home: &Home, sockets: &[(String, UnixListener)]) -> Command {
     let mut command = Command::new(binary);
     command.arg("serve").current_dir(home.path());
     for (name, listener) in sockets {

@@ -7,8 +7,11 @@ pub(super) const MAIN: &str = "__cairn_main.js";
 /// The entrypoint that cairn connects to.
 pub(super) const ENTRYPOINT: &str = "__CairnHost";
 
+/// The entrypoint that fires schedules.
+pub(super) const SCHEDULED: &str = "__CairnScheduled";
+
 /// Modules of the shim, by file name.
-pub(super) const MODULES: [(&str, &str); 12] = [
+pub(super) const MODULES: [(&str, &str); 13] = [
     ("primordials.js", include_str!("../../js/primordials.js")),
     ("errors.js", include_str!("../../js/errors.js")),
     ("value.js", include_str!("../../js/value.js")),
@@ -21,6 +24,7 @@ pub(super) const MODULES: [(&str, &str); 12] = [
     ("step.js", include_str!("../../js/step.js")),
     ("run.js", include_str!("../../js/run.js")),
     ("host.js", include_str!("../../js/host.js")),
+    ("scheduled.js", include_str!("../../js/scheduled.js")),
 ];
 
 /// The main module: all exports of the user's module, and our entrypoint. The shim comes first, to see the
@@ -29,10 +33,12 @@ pub(super) fn main_module(user_module: &str) -> String {
     let user = serde_json::Value::from(format!("./{user_module}"));
     format!(
         "import {{ host }} from \"./{FOLDER}/host.js\";\n\
+         import {{ scheduled }} from \"./{FOLDER}/scheduled.js\";\n\
          import * as user from {user};\n\
          export * from {user};\n\
          export default user.default ?? {{}};\n\
-         export const {ENTRYPOINT} = host(user);\n"
+         export const {ENTRYPOINT} = host(user);\n\
+         export const {SCHEDULED} = scheduled(user);\n"
     )
 }
 

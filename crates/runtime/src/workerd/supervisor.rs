@@ -1,13 +1,13 @@
 //! All processes of this server: which run is where, and who keeps which Worker version.
 
 use super::config::Egress;
-use super::keeper::{Ask, Keeper, PublicSocket};
+use super::keeper::{Ask, Door, Keeper, PublicSocket, Way};
 use super::process::Spawner;
 use super::run_dir;
 use super::tracer::Sink;
 use crate::{
-    BindingHost, Checked, Command, Reports, RunId, Runtime, TraceSink, WorkerError, WorkerId, WorkerSource,
-    WorkerSpec,
+    BindingHost, Checked, Command, Firing, Reports, RunId, Runtime, Scheduled, TraceSink, WorkerError,
+    WorkerId, WorkerSource, WorkerSpec,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -61,15 +61,21 @@ impl WorkerdConfig {
 /// Runs user code on workerd processes.
 pub struct Workerd {
     shared: Arc<Shared>,
-    keepers: Mutex<HashMap<WorkerId, mpsc::UnboundedSender<Ask>>>,
+    /// By version, and by the `ctx.props` that the entrypoints of the process have.
+    keepers: Mutex<HashMap<(WorkerId, Props), mpsc::UnboundedSender<Ask>>>,
     handle: Handle,
 }
+
+/// JSON text of what entrypoints find in `ctx.props`.
+pub(super) type Props = Option<Arc<str>>;
 
 /// What all keepers have in common.
 pub(super) struct Shared {
     pub(super) config: WorkerdConfig,
     pub(super) source: Arc<dyn WorkerSource>,
     pub(super) bindings: OnceLock<Arc<dyn BindingHost>>,
+    /// For calls from one Worker to another.
+    pub(super) workerd: OnceLock<Weak<Workerd>>,
     pub(super) traces: Sink,
     pub(super) reports: Reports,
     pub(super) routes: Arc<Routes>,
@@ -121,16 +127,20 @@ impl Workerd {
             config,
             source,
             bindings: OnceLock::new(),
+            workerd: OnceLock::new(),
             traces: Sink::default(),
             reports,
             routes: Arc::default(),
             spawner,
         });
-        Ok(Arc::new(Self {
+        let workerd = Arc::new(Self {
             shared,
             keepers: Mutex::default(),
             handle,
-        }))
+        });
+        // Nobody else has set it.
+        let _ = workerd.shared.workerd.set(Arc::downgrade(&workerd));
+        Ok(workerd)
     }
 
     /// Says who serves the calls on workflow bindings. Only the first call counts.
@@ -150,7 +160,20 @@ impl Workerd {
     /// # Errors
     /// As [`Runtime::check`].
     pub async fn public_socket(&self, worker: &WorkerId) -> Result<PublicSocket, WorkerError> {
-        self.ask(worker, Ask::Socket).await
+        self.socket(worker, Way::Public).await
+    }
+
+    /// One of the sockets of a version's process.
+    pub(super) async fn socket(&self, worker: &WorkerId, way: Way) -> Result<PublicSocket, WorkerError> {
+        let ask = |reply| Ask::Socket(way, reply);
+        self.ask((worker, None), ask).await
+    }
+
+    /// The socket on which an entrypoint of a version is reached by other Workers. Entrypoints with `ctx.props` of their own have processes
+    /// of their own: a socket has the same props for everybody who calls.
+    pub(super) async fn door(&self, worker: &WorkerId, door: Door) -> Result<PublicSocket, WorkerError> {
+        let ask = |reply| Ask::Socket(Way::Entrypoint(door.entrypoint), reply);
+        self.ask((worker, door.props), ask).await
     }
 
     /// Stops all processes and waits for their end; runs on them are lost.
@@ -161,24 +184,27 @@ impl Workerd {
 
     async fn ask<T>(
         &self,
-        worker: &WorkerId,
+        (worker, props): (&WorkerId, Props),
         ask: impl FnOnce(oneshot::Sender<Result<T, WorkerError>>) -> Ask,
     ) -> Result<T, WorkerError> {
         let retired = || WorkerError::Process(format!("Worker version {worker} has been stopped"));
         let (reply, answer) = oneshot::channel();
-        self.keeper(worker).send(ask(reply)).map_err(|_| retired())?;
+        self.keeper(worker, props)
+            .send(ask(reply))
+            .map_err(|_| retired())?;
         answer.await.map_err(|_| retired())?
     }
 
-    fn keeper(&self, worker: &WorkerId) -> mpsc::UnboundedSender<Ask> {
+    fn keeper(&self, worker: &WorkerId, props: Props) -> mpsc::UnboundedSender<Ask> {
         let mut keepers = self.keepers.lock();
-        if let Some(keeper) = keepers.get(worker).filter(|keeper| !keeper.is_closed()) {
+        let key = (worker.clone(), props);
+        if let Some(keeper) = keepers.get(&key).filter(|keeper| !keeper.is_closed()) {
             return keeper.clone();
         }
         let (asks, incoming) = mpsc::unbounded_channel();
-        let keeper = Keeper::new(worker.clone(), Arc::clone(&self.shared), incoming);
+        let keeper = Keeper::new(key.clone(), Arc::clone(&self.shared), incoming);
         self.handle.spawn(keeper.run());
-        keepers.insert(worker.clone(), asks.clone());
+        keepers.insert(key, asks.clone());
         asks
     }
 }
@@ -211,7 +237,7 @@ impl Runtime for Workerd {
                 let run = command.run();
                 let keeper = match &command {
                     Command::Start(start) => {
-                        let keeper = self.keeper(&start.worker);
+                        let keeper = self.keeper(&start.worker, None);
                         routes.insert(run, keeper.clone());
                         Some(keeper)
                     }
@@ -246,12 +272,16 @@ impl Runtime for Workerd {
 
     async fn check(&self, worker: Arc<WorkerSpec>) -> Result<Checked, WorkerError> {
         let id = worker.id.clone();
-        self.ask(&id, |reply| Ask::Check(worker, reply)).await
+        self.ask((&id, None), |reply| Ask::Check(worker, reply)).await
+    }
+
+    async fn scheduled(&self, worker: &WorkerId, firing: &Firing) -> Result<Scheduled, WorkerError> {
+        self.fire(worker, firing).await
     }
 
     fn retire(&self, worker: &WorkerId) {
-        let keeper = self.keepers.lock().remove(worker);
-        if let Some(keeper) = keeper {
+        let mut keepers = self.keepers.lock();
+        for (_, keeper) in keepers.extract_if(|(of, _), _| of == worker) {
             // An error means that it has ended already.
             let _ = keeper.send(Ask::Retire(oneshot::channel().0));
         }

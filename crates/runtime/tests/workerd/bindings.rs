@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use cairn_core::{ErrorInfo, RestartFrom, RollbackView, Status, StepKey, StepKind, Undo};
 use cairn_runtime::{
     Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, EventSource,
-    PieceSource, Runtime as _, StreamCall, SubscribeCall, Value, WorkflowExport,
+    PieceSource, ServiceCall, Runtime as _, StreamCall, SubscribeCall, Value, WorkerId, WorkflowExport,
 };
 use std::sync::{Arc, Mutex};
 
@@ -56,6 +56,11 @@ impl BindingHost for Host {
 
     async fn stream(&self, _: StreamCall) -> Result<Box<dyn PieceSource>, BindingError> {
         Err(missing())
+    }
+
+    async fn service(&self, call: ServiceCall) -> Result<WorkerId, BindingError> {
+        let message = format!("there is no Worker \"{}\"", call.script);
+        Err(BindingError { message })
     }
 }
 

@@ -49,6 +49,13 @@ pub(crate) fn workerd() -> Option<PathBuf> {
 #[derive(Debug, Default)]
 pub(crate) struct Source(Mutex<Vec<Arc<WorkerSpec>>>);
 
+impl Source {
+    /// Makes one more version known.
+    pub(crate) fn add(&self, spec: WorkerSpec) {
+        self.0.lock().unwrap().push(Arc::new(spec));
+    }
+}
+
 #[async_trait]
 impl WorkerSource for Source {
     async fn worker(&self, id: &WorkerId) -> Result<Arc<WorkerSpec>, WorkerError> {
@@ -99,6 +106,7 @@ pub(crate) fn spec(code: &str) -> WorkerSpec {
             text: "hello \"\\\n\u{1F600}".into(),
         }],
         exports: Vec::new(),
+        entrypoints: Vec::new(),
         compatibility_date: "2026-10-01".into(),
         compatibility_flags: vec![],
     }

@@ -17,6 +17,7 @@ mod logs;
 mod processes;
 mod rollbacks;
 mod runs;
+mod services;
 mod streams;
 mod subscriptions;
 mod throughput;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_runtime::{
     Binding, BindingCall, BindingError, BindingEvent, BindingHost, BindingReply, EventSource, PieceSource,
-    StreamCall, SubscribeCall, Value,
+    ServiceCall, StreamCall, SubscribeCall, Value, WorkerId,
 };
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -71,6 +71,11 @@ impl BindingHost for Host {
                 message: "(body) no stream".into(),
             }),
         }
+    }
+
+    async fn service(&self, call: ServiceCall) -> Result<WorkerId, BindingError> {
+        let message = format!("there is no Worker \"{}\"", call.script);
+        Err(BindingError { message })
     }
 }
 

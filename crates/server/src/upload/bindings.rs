@@ -9,7 +9,7 @@ use cairn_api::{ApiError, Failure};
 use cairn_engine::{ScriptBinding, SecretText, check_workflow_name};
 use std::collections::HashSet;
 
-const KNOWN: &str = "plain_text, json, secret_text, text_blob, data_blob, wasm_module, workflow and inherit";
+const KNOWN: &str = "plain_text, json, secret_text, text_blob, data_blob, wasm_module, workflow, service and inherit";
 
 /// Bindings of the newest version, and which of them stay without being named.
 pub(super) struct Earlier {
@@ -35,7 +35,8 @@ impl Earlier {
             ScriptBinding::SecretText { .. }
             | ScriptBinding::DataBlob { .. }
             | ScriptBinding::WasmModule { .. }
-            | ScriptBinding::Workflow { .. } => false,
+            | ScriptBinding::Workflow { .. }
+            | ScriptBinding::Service { .. } => false,
         }
     }
 }
@@ -114,6 +115,7 @@ fn binding(raw: RawBinding, parts: &[Part], earlier: &Earlier) -> Result<ScriptB
             name,
         }),
         "workflow" => workflow(raw),
+        "service" => service(raw),
         "inherit" => inherited(&raw, earlier),
         other => Err(refused(format!(
             "the binding \"{name}\" has the type \"{other}\", which is not available here; available are {KNOWN}. \
@@ -142,6 +144,35 @@ fn workflow(raw: RawBinding) -> Result<ScriptBinding, Failure> {
     })
 }
 
+/// Another Worker. It need not be there yet: two Workers may bind each other.
+fn service(raw: RawBinding) -> Result<ScriptBinding, Failure> {
+    let name = raw.name;
+    let wrong = |what: &str| refused(format!("the binding \"{name}\" of type \"service\" {what}"));
+    let service = raw.service.filter(|service| !service.is_empty());
+    let service = service.ok_or_else(|| wrong("has no \"service\""))?;
+    if let Some(environment) = raw.environment.filter(|named| !named.is_empty() && named != "production") {
+        return Err(wrong(&format!(
+            "names the environment \"{environment}\", but environments of a service are not available here; \
+             name the Worker of that environment instead, such as \"{service}-{environment}\""
+        )));
+    }
+    if raw.cross_account_grant.is_some() {
+        return Err(wrong(
+            "reaches into another account, which is not available here; deploy the Worker in this account too",
+        ));
+    }
+    let props = raw.props.map(|props| props.get().to_owned()).filter(|props| props != "null");
+    if props.as_ref().is_some_and(|props| !props.starts_with('{')) {
+        return Err(wrong("has \"props\" that are not an object"));
+    }
+    Ok(ScriptBinding::Service {
+        entrypoint: raw.entrypoint.filter(|entrypoint| !entrypoint.is_empty() && entrypoint != "default"),
+        name,
+        service,
+        props,
+    })
+}
+
 /// A binding of the newest version, under its old name or a new one.
 fn inherited(raw: &RawBinding, earlier: &Earlier) -> Result<ScriptBinding, Failure> {
     let old = raw.old_name.as_deref().unwrap_or(&raw.name);
@@ -162,7 +193,8 @@ fn inherited(raw: &RawBinding, earlier: &Earlier) -> Result<ScriptBinding, Failu
         | ScriptBinding::Json { name, .. }
         | ScriptBinding::DataBlob { name, .. }
         | ScriptBinding::WasmModule { name, .. }
-        | ScriptBinding::Workflow { name, .. } => name.clone_from(&raw.name),
+        | ScriptBinding::Workflow { name, .. }
+        | ScriptBinding::Service { name, .. } => name.clone_from(&raw.name),
     }
     Ok(found)
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The date of a Worker that names none, as with Cloudflare. wrangler names none for the empty Worker that it makes to have a place for secrets.
 const FIRST_DATE: &str = "2021-11-02";
@@ -35,7 +36,7 @@ pub(crate) struct Metadata {
 }
 
 /// An entry of `bindings` before its type is looked at.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct RawBinding {
     #[serde(rename = "type")]
     pub(super) kind: String,
@@ -47,6 +48,21 @@ pub(super) struct RawBinding {
     pub(super) workflow_name: Option<String>,
     pub(super) class_name: Option<String>,
     pub(super) script_name: Option<String>,
+    pub(super) service: Option<String>,
+    pub(super) environment: Option<String>,
+    pub(super) entrypoint: Option<String>,
+    pub(super) props: Option<Box<RawValue>>,
+    pub(super) cross_account_grant: Option<String>,
+}
+
+/// Type and name: the rest may be secret.
+impl fmt::Debug for RawBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawBinding")
+            .field("kind", &self.kind)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether something was given at all: wrangler leaves out what is empty, others may not.
