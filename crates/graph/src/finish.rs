@@ -3,14 +3,21 @@
 use crate::draft::{BranchDraft, Draft, FunctionId, StepDraft, any_runs};
 use crate::node::{Block, Branch, Function, Graph, Node, Payload, Workflow};
 use crate::walk::Drafts;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::iter;
 
 /// Nodes of a graph, at most: whoever looks at more sees nothing.
 const MOST_NODES: usize = 20_000;
 
+/// Functions, at most.
+const MOST_FUNCTIONS: usize = 5_000;
+
 /// The graph of what was read; none when it is too large.
 pub(crate) fn graph(drafts: &Drafts<'_>, class_name: &str) -> Option<Graph> {
+    if drafts.functions.len() > MOST_FUNCTIONS {
+        return None;
+    }
     let reaches = reaching(drafts);
     let same = same_functions(drafts, &reaches)?;
     let mut finish = Finish {
@@ -51,21 +58,32 @@ pub(crate) fn graph(drafts: &Drafts<'_>, class_name: &str) -> Option<Graph> {
 /// For each function whether it may run a step, itself or through others.
 fn reaching(drafts: &Drafts<'_>) -> Vec<bool> {
     let mut reaches = vec![false; drafts.functions.len()];
-    loop {
-        let mut changed = false;
-        for (index, function) in drafts.functions.iter().enumerate() {
-            let known = |id: FunctionId| reaches.get(id.0).copied().unwrap_or(false);
-            if !known(FunctionId(index)) && any_runs(&function.nodes, &known) {
-                if let Some(reach) = reaches.get_mut(index) {
-                    *reach = true;
-                }
-                changed = true;
+    let mut callers: Vec<Vec<usize>> = vec![Vec::new(); drafts.functions.len()];
+    let mut found = Vec::new();
+    for (index, function) in drafts.functions.iter().enumerate() {
+        let called = RefCell::new(Vec::new());
+        let is_step = any_runs(&function.nodes, &|id| {
+            called.borrow_mut().push(id);
+            false
+        });
+        if is_step {
+            found.push(index);
+        }
+        for id in called.into_inner() {
+            if let Some(callers) = callers.get_mut(id.0) {
+                callers.push(index);
             }
         }
-        if !changed {
-            return reaches;
+    }
+    while let Some(index) = found.pop() {
+        let Some(known) = reaches.get_mut(index) else {
+            continue;
+        };
+        if !std::mem::replace(known, true) {
+            found.extend(callers.get(index).into_iter().flatten());
         }
     }
+    reaches
 }
 
 /// For each function the first one that is the same: some are read more than once, and with the same result.
@@ -79,16 +97,15 @@ fn same_functions(drafts: &Drafts<'_>, reaches: &[bool]) -> Option<Vec<FunctionI
         wanted: Vec::new(),
         nodes: 0,
     };
-    let mut known: Vec<(usize, Vec<Node>)> = Vec::new();
+    let mut known: HashMap<usize, Vec<(FunctionId, Vec<Node>)>> = HashMap::new();
     let mut same = Vec::new();
-    for function in &drafts.functions {
+    for (index, function) in drafts.functions.iter().enumerate() {
         let nodes = finish.nodes(&function.nodes);
-        let id = FunctionId(known.len());
-        let first = known
-            .iter()
-            .position(|(address, earlier)| *address == function.address && *earlier == nodes);
-        same.push(first.map_or(id, FunctionId));
-        known.push((function.address, nodes));
+        let readings = known.entry(function.address).or_default();
+        let first = readings.iter().find(|(_, earlier)| *earlier == nodes);
+        let id = first.map_or(FunctionId(index), |(first, _)| *first);
+        same.push(id);
+        readings.push((id, nodes));
         if finish.nodes > MOST_NODES {
             return None;
         }

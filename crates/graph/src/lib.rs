@@ -25,7 +25,7 @@ use std::thread;
 /// Bytes of source that are looked at, of all modules.
 const LARGEST: usize = 48 * 1024 * 1024;
 /// Bytes of stack. Parsers call themselves; only what is used becomes memory.
-const STACK: usize = 512 * 1024 * 1024;
+const STACK: usize = 128 * 1024 * 1024;
 
 /// The graph of the class that the module `main` exports under a name; `modules` are names and sources of all modules.
 ///

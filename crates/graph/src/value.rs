@@ -6,6 +6,9 @@ use oxc_ast::ast::{ArrowFunctionExpression, Class, Expression, FormalParameters,
 use oxc_span::Span;
 use std::collections::HashMap;
 
+/// What one name may stand for, at most.
+const MOST_VALUES: usize = 64;
+
 /// A scope, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ScopeId(pub(crate) usize);
@@ -152,18 +155,39 @@ pub(crate) struct Binding<'a> {
 impl<'a> Value<'a> {
     /// One of two.
     pub(crate) fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Unknown, value) | (value, Self::Unknown) => value,
-            (Self::Any(mut values), value) => {
-                values.push(value);
-                Self::Any(values)
+        let (one, two) = match (self, other) {
+            (Self::Unknown, value) | (value, Self::Unknown) => return value,
+            both => both,
+        };
+        let parts = |value| match value {
+            Self::Any(values) => values,
+            value => vec![value],
+        };
+        let mut values = parts(one);
+        values.extend(parts(two));
+        values.truncate(MOST_VALUES);
+        Self::Any(values)
+    }
+
+    /// Promises, and what waiting for them gives. That this is a promise again makes no difference.
+    pub(crate) fn promised(
+        mut ids: Vec<PromiseId>,
+        combined: Option<ParallelKind>,
+        inner: Self,
+    ) -> Self {
+        let inner = match inner {
+            Self::Unknown => None,
+            Self::Promised(inner) => {
+                ids.extend(inner.ids);
+                inner.inner
             }
-            (value, Self::Any(mut values)) => {
-                values.insert(0, value);
-                Self::Any(values)
-            }
-            (one, two) => Self::Any(vec![one, two]),
-        }
+            inner => Some(Box::new(inner)),
+        };
+        Self::Promised(Promised {
+            ids,
+            combined,
+            inner,
+        })
     }
 
     /// One of many.

@@ -4,7 +4,7 @@ use super::{Frame, Reader, combinator, functions::Place};
 use crate::draft::{Draft, PromiseId, may_run};
 use crate::node::ParallelKind;
 use crate::text;
-use crate::value::{FunctionValue, Object, Promised, StepMethod, Value};
+use crate::value::{FunctionValue, Object, StepMethod, Value};
 use crate::waves::Waves;
 use oxc_ast::ast::{Argument, CallExpression, Expression, MemberExpression};
 
@@ -363,12 +363,8 @@ impl<'a> Reader<'a> {
             }
         }
         let ids = values.iter().flat_map(|value| self.promises_in(value)).collect();
-        let inner = values.into_iter().next().map(|value| self.unwrapped(&value, 0)).map(Box::new);
-        Value::Promised(Promised {
-            ids,
-            combined: Some(kind),
-            inner,
-        })
+        let inner = values.into_iter().next().map(|value| self.unwrapped(&value, 0));
+        Value::promised(ids, Some(kind), inner.unwrap_or_default())
     }
 
     /// What promises in a value give.
@@ -417,11 +413,7 @@ impl<'a> Reader<'a> {
         if all.is_empty() {
             return result;
         }
-        Value::Promised(Promised {
-            ids: all,
-            combined: None,
-            inner: Some(Box::new(result)),
-        })
+        Value::promised(all, None, result)
     }
 
     fn chain_apart(
@@ -490,13 +482,10 @@ impl<'a> Reader<'a> {
         frame: &mut Frame<'a>,
     ) -> Value<'a> {
         let step = self.step_draft(method, arguments, frame);
-        let promise = self.promises.add();
+        let promise = self.promise();
         let node = Draft::Step { step, promise };
         frame.waves.start(node, promise, &mut self.promises);
-        Value::Promised(Promised {
-            ids: vec![promise],
-            ..Promised::default()
-        })
+        Value::promised(vec![promise], None, Value::Unknown)
     }
 
     /// The steps within a callback.

@@ -5,6 +5,9 @@ use crate::text;
 use crate::value::{Binding, ClassValue, Code, FunctionValue, Object, ObjectId, ScopeId, Value};
 use oxc_ast::ast::{Class, ClassElement, Expression, MethodDefinitionKind, NewExpression};
 
+/// Objects of a class that are made while another one of it is made, at most.
+const NESTED: usize = 3;
+
 impl<'a> Reader<'a> {
     /// A class that knows itself by a name which nobody else sees.
     pub(super) fn class_expression(&mut self, node: &'a Class<'a>, scope: ScopeId) -> Value<'a> {
@@ -83,10 +86,26 @@ impl<'a> Reader<'a> {
         values: Vec<Value<'a>>,
         far: u32,
     ) {
-        if far > FARTHEST || !self.enter() {
-            self.leave();
+        let address = std::ptr::from_ref(class.node) as usize;
+        let same = self.constructing.iter().filter(|known| **known == address);
+        if far > FARTHEST || same.count() >= NESTED {
             return;
         }
+        self.constructing.push(address);
+        if self.enter() {
+            self.construct_within(class, this, values, far);
+        }
+        self.leave();
+        self.constructing.pop();
+    }
+
+    fn construct_within(
+        &mut self,
+        class: ClassValue<'a>,
+        this: ObjectId,
+        values: Vec<Value<'a>>,
+        far: u32,
+    ) {
         let constructor = class.node.body.body.iter().find_map(|element| match element {
             ClassElement::MethodDefinition(method) if method.kind == MethodDefinitionKind::Constructor => {
                 Some(&*method.value)
@@ -109,7 +128,6 @@ impl<'a> Reader<'a> {
             };
             self.body(function, values, Place::Inline);
         }
-        self.leave();
     }
 
     fn fields(&mut self, class: ClassValue<'a>, this: ObjectId) {

@@ -27,7 +27,7 @@ impl<'a> Reader<'a> {
         scope: ScopeId,
         far: u32,
     ) -> Option<Constant> {
-        if far > FARTHEST {
+        if far > FARTHEST || !self.spend(1) {
             return None;
         }
         match expression.get_inner_expression() {
@@ -67,7 +67,8 @@ impl<'a> Reader<'a> {
         let (left, right) = match (left, right) {
             (Constant::Number(left), Constant::Number(right)) => (left, right),
             (left, right) if one.operator == BinaryOperator::Addition => {
-                return Some(Constant::Text(format!("{left}{right}")));
+                let text = format!("{left}{right}");
+                return (text.len() <= 4 * LONGEST).then_some(Constant::Text(text));
             }
             _ => return None,
         };
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> {
     }
 
     fn name_within(&mut self, expression: &'a Expression<'a>, scope: ScopeId, far: u32) -> String {
-        if far > FARTHEST {
+        if far > FARTHEST || !self.spend(1) {
             return HOLE.into();
         }
         if let Some(constant) = self.constant_within(expression, scope, far) {
@@ -103,7 +104,7 @@ impl<'a> Reader<'a> {
                 if left == HOLE && right == HOLE {
                     HOLE.into()
                 } else {
-                    left + &right
+                    text::shortened(&(left + &right), LONGEST)
                 }
             }
             Expression::Identifier(id) => match self.initial(scope, id.name.as_str()) {
@@ -127,6 +128,9 @@ impl<'a> Reader<'a> {
         }
         for argument in call.arguments.iter().filter_map(Argument::as_expression) {
             name += &self.name_within(argument, scope, far + 1);
+            if name.len() > 4 * LONGEST {
+                break;
+            }
         }
         name
     }
@@ -168,6 +172,9 @@ impl<'a> Reader<'a> {
         if let Some(known) = self.set_again.get(&key) {
             return *known;
         }
+        if !self.spend(span.size() as usize / 256) {
+            return true;
+        }
         let result = text::is_set_again(self.modules.source(module), name, span);
         self.set_again.insert(key, result);
         result
@@ -188,7 +195,7 @@ impl<'a> Reader<'a> {
         scope: ScopeId,
         far: u32,
     ) -> Option<(&'a ObjectExpression<'a>, ScopeId)> {
-        if far > FARTHEST {
+        if far > FARTHEST || !self.spend(1) {
             return None;
         }
         match expression.get_inner_expression() {
@@ -232,6 +239,9 @@ impl<'a> Reader<'a> {
         let (literal, scope) = self.literal_within(expression, scope, far)?;
         // The last one counts.
         for property in literal.properties.iter().rev() {
+            if !self.spend(1) {
+                return None;
+            }
             match property {
                 ObjectPropertyKind::ObjectProperty(property) => {
                     if text::key_name(&property.key) == Some(name) && !property.computed {

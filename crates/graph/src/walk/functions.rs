@@ -3,7 +3,7 @@
 use super::{Frame, FunctionDraft, Reader};
 use crate::draft::{Draft, FunctionId, may_run};
 use crate::text;
-use crate::value::{FunctionValue, Promised, Scope, Value};
+use crate::value::{FunctionValue, Scope, Value};
 use crate::waves::Waves;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -54,17 +54,13 @@ impl<'a> Reader<'a> {
         if draft.is_read && !may_run(&draft.nodes) {
             return returned;
         }
-        let promise = self.promises.add();
+        let promise = self.promise();
         let node = Draft::Call {
             function: id,
             promise,
         };
         frame.waves.start(node, promise, &mut self.promises);
-        Value::Promised(Promised {
-            ids: vec![promise],
-            combined: None,
-            inner: Some(Box::new(returned)),
-        })
+        Value::promised(vec![promise], None, returned)
     }
 
     /// Calls a function whose nodes stand here.
@@ -98,7 +94,7 @@ impl<'a> Reader<'a> {
         if !may_run(&nodes) {
             return returned;
         }
-        let promise = self.promises.add();
+        let promise = self.promise();
         self.promises.belong(&left, promise);
         let node = match nodes.pop() {
             Some(last) if nodes.is_empty() => match last {
@@ -109,11 +105,7 @@ impl<'a> Reader<'a> {
             last => Draft::Block(nodes.into_iter().chain(last).collect()),
         };
         frame.waves.start(node, promise, &mut self.promises);
-        Value::Promised(Promised {
-            ids: vec![promise],
-            combined: None,
-            inner: Some(Box::new(returned)),
-        })
+        Value::promised(vec![promise], None, returned)
     }
 
     /// The definition of a function; it is read at its first call.
@@ -223,7 +215,7 @@ impl<'a> Reader<'a> {
 
     /// What of a value makes a difference to the steps of a function that gets it.
     fn shape(&self, value: &Value<'a>, far: u32, hasher: &mut DefaultHasher) {
-        if far > 3 || !self.carries(value) {
+        if far > 3 || !self.spend(1) || !self.carries(value) {
             0_u8.hash(hasher);
             return;
         }

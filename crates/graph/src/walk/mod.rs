@@ -13,7 +13,7 @@ mod promises;
 mod statements;
 mod steps;
 
-use crate::draft::{Draft, FunctionId};
+use crate::draft::{Draft, FunctionId, PromiseId};
 use crate::modules::{Declared, Exported, Imported, Modules};
 use crate::text;
 use crate::node::{BreakKind, ParallelKind};
@@ -23,12 +23,15 @@ use crate::value::{
 use crate::waves::{Promises, Waves};
 use oxc_ast::ast::{Argument, Expression, ObjectExpression, ObjectPropertyKind};
 use oxc_span::Span;
+use std::cell::Cell;
 use std::collections::HashMap;
 
-/// Expressions and statements that are read, at most.
+/// Expressions, statements and values that are looked at, at most; see also [`Reader::spend`].
 const FUEL: u32 = 2_000_000;
 /// Expressions, statements and functions within each other, at most.
 const DEEPEST: u32 = 1_500;
+/// Promises, at most; the graph would be far too large.
+const MOST_PROMISES: usize = 40_000;
 /// Re-exports and super classes that are followed, at most.
 pub(crate) const FARTHEST: u32 = 32;
 
@@ -61,16 +64,17 @@ pub(crate) struct Reader<'a> {
     known: HashMap<functions::CallKey, FunctionId>,
     /// Calls that are being read.
     calls: Vec<functions::CallKey>,
+    /// Classes of which objects are being made.
+    constructing: Vec<usize>,
     roots: HashMap<usize, ScopeId>,
     /// What the modules declare, once it was looked at.
     declared: HashMap<(usize, &'a str), Value<'a>>,
     /// Variables by module, name and where their scope begins: whether they are set more than once.
     set_again: HashMap<(usize, &'a str, u32), bool>,
     promises: Promises,
-    fuel: u32,
+    /// What may still be looked at. At 0 there is more than can be read.
+    fuel: Cell<u32>,
     depth: u32,
-    /// Whether there is more than can be read.
-    gave_up: bool,
 }
 
 /// A function that is being read.
@@ -97,13 +101,13 @@ impl<'a> Reader<'a> {
             functions: Vec::new(),
             known: HashMap::new(),
             calls: Vec::new(),
+            constructing: Vec::new(),
             roots: HashMap::new(),
             declared: HashMap::new(),
             set_again: HashMap::new(),
             promises: Promises::default(),
-            fuel: FUEL,
+            fuel: Cell::new(FUEL),
             depth: 0,
-            gave_up: false,
         }
     }
 
@@ -119,7 +123,7 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         let (nodes, _) = self.body(run, vec![Value::Unknown, Value::Step], functions::Place::Definition);
-        (!self.gave_up).then_some(Drafts {
+        (self.fuel.get() > 0).then_some(Drafts {
             nodes,
             functions: self.functions,
             promises: self.promises,
@@ -129,11 +133,26 @@ impl<'a> Reader<'a> {
     /// Counts what is read. Whoever gets `false` reads nothing more and calls [`Self::leave`] all the same.
     fn enter(&mut self) -> bool {
         self.depth += 1;
-        self.fuel = self.fuel.saturating_sub(1);
-        if self.fuel == 0 || self.depth > DEEPEST {
-            self.gave_up = true;
+        if self.depth > DEEPEST {
+            self.fuel.set(0);
         }
-        !self.gave_up
+        self.spend(1)
+    }
+
+    /// Pays for what is looked at; `false` when there is nothing left, and whatever is found then is of no account.
+    fn spend(&self, amount: usize) -> bool {
+        let amount = u32::try_from(amount).unwrap_or(u32::MAX);
+        let left = self.fuel.get().saturating_sub(amount);
+        self.fuel.set(left);
+        left > 0
+    }
+
+    fn promise(&mut self) -> PromiseId {
+        let id = self.promises.add();
+        if id.0 > MOST_PROMISES {
+            self.fuel.set(0);
+        }
+        id
     }
 
     fn leave(&mut self) {
@@ -411,7 +430,7 @@ impl<'a> Reader<'a> {
     }
 
     fn carries_within(&self, value: &Value<'a>, far: u32) -> bool {
-        if far > 4 {
+        if far > 4 || !self.spend(1) {
             return false;
         }
         let object_carries = |id: ObjectId| {

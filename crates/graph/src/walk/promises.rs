@@ -2,7 +2,7 @@
 
 use super::{Frame, Reader};
 use crate::draft::PromiseId;
-use crate::value::{Promised, Value};
+use crate::value::Value;
 
 impl<'a> Reader<'a> {
     /// Waits for a value.
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
     }
 
     fn collect(&self, value: &Value<'a>, far: u32, ids: &mut Vec<PromiseId>) {
-        if far > 4 {
+        if far > 4 || !self.spend(1) {
             return;
         }
         match value {
@@ -70,10 +70,7 @@ impl<'a> Reader<'a> {
     pub(super) fn passed_on(&self, values: &[Value<'a>]) -> Value<'a> {
         let ids: Vec<PromiseId> = values.iter().flat_map(|value| self.promises_in(value)).collect();
         if !ids.is_empty() {
-            return Value::Promised(Promised {
-                ids,
-                ..Promised::default()
-            });
+            return Value::promised(ids, None, Value::Unknown);
         }
         let wrapped = values
             .iter()
@@ -97,7 +94,7 @@ impl<'a> Reader<'a> {
         results: &mut Vec<Value<'a>>,
         frame: &mut Frame<'a>,
     ) {
-        if far > 2 || !self.carries(value) {
+        if far > 2 || !self.spend(1) || !self.carries(value) {
             return;
         }
         match value {
