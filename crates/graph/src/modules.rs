@@ -4,8 +4,8 @@ use crate::nesting;
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
     Argument, AssignmentTarget, BindingPattern, Class, Declaration, ExportDefaultDeclarationKind, Expression,
-    Function, ImportDeclarationSpecifier, ModuleExportName, ObjectExpression, ObjectPropertyKind, Program, Statement,
-    VariableDeclaration,
+    Function, ImportDeclarationSpecifier, ModuleExportName, ObjectExpression, ObjectPropertyKind, Program,
+    Statement, VariableDeclaration,
 };
 use oxc_parser::{ParseOptions, Parser};
 use oxc_span::SourceType;
@@ -203,7 +203,8 @@ impl<'a> Index<'a> {
 
     fn function(&mut self, function: &'a Function<'a>) {
         if let Some(id) = &function.id {
-            self.declared.insert(id.name.as_str(), Declared::Function(function));
+            self.declared
+                .insert(id.name.as_str(), Declared::Function(function));
         }
     }
 
@@ -282,7 +283,9 @@ impl<'a> Index<'a> {
                     let kept = (keeper.name.as_str(), name.value.as_str());
                     self.kept_names.insert(id.name.as_str(), kept);
                 }
-                if let [Argument::Identifier(id), Argument::ObjectExpression(object)] = call.arguments.as_slice() {
+                if let [Argument::Identifier(id), Argument::ObjectExpression(object)] =
+                    call.arguments.as_slice()
+                {
                     self.namespaces.insert(id.name.as_str(), object);
                 }
             }

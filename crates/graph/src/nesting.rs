@@ -9,8 +9,8 @@ const DEEPEST: u32 = 3_000;
 
 /// Words after which a statement or expression goes on within another.
 const OPENING: [&str; 17] = [
-    "if", "else", "for", "while", "do", "with", "await", "yield", "typeof", "void", "delete", "new", "return",
-    "throw", "extends", "in", "case",
+    "if", "else", "for", "while", "do", "with", "await", "yield", "typeof", "void", "delete", "new",
+    "return", "throw", "extends", "in", "case",
 ];
 
 /// Those that have brackets of their own before what they head.
@@ -96,7 +96,9 @@ impl Scan<'_> {
                 self.at += 1;
                 self.end_statement();
             }
-            byte if byte == b'_' || byte == b'$' || byte.is_ascii_alphanumeric() || byte >= 0x80 => self.word(),
+            byte if byte == b'_' || byte == b'$' || byte.is_ascii_alphanumeric() || byte >= 0x80 => {
+                self.word();
+            }
             byte => {
                 self.at += 1;
                 if byte != b'.' {
@@ -258,8 +260,24 @@ mod tests {
     #[test]
     fn what_is_too_deep() {
         for unit in [
-            "(", "[", "{", "!", "-", "a=>", "a?b:", "a=", "if(a)b;else ", "if(a)", "new ", "a**", "`${", "x:", "typeof ",
-            "for(;;)", "do ", "await\n",
+            "(",
+            "[",
+            "{",
+            "!",
+            "-",
+            "a=>",
+            "a?b:",
+            "a=",
+            "if(a)b;else ",
+            "if(a)",
+            "new ",
+            "a**",
+            "`${",
+            "x:",
+            "typeof ",
+            "for(;;)",
+            "do ",
+            "await\n",
         ] {
             assert!(!is_shallow(&unit.repeat(100_000)), "{unit}");
         }
@@ -268,8 +286,18 @@ mod tests {
     #[test]
     fn what_is_long_but_not_deep() {
         for unit in [
-            "a.b(c);\n", "if(a){b}else{c}\n", "x = y\n", "f(`${a}`)\n", "/[({]/.test(a);\n", "'((((';\n", "// ((((\n",
-            "/* [[[ */", "let a = b ? c : d;", "a / b; c = /[/(]/;\n", "`((${ {} })((`;", "({a:1,b:2}),",
+            "a.b(c);\n",
+            "if(a){b}else{c}\n",
+            "x = y\n",
+            "f(`${a}`)\n",
+            "/[({]/.test(a);\n",
+            "'((((';\n",
+            "// ((((\n",
+            "/* [[[ */",
+            "let a = b ? c : d;",
+            "a / b; c = /[/(]/;\n",
+            "`((${ {} })((`;",
+            "({a:1,b:2}),",
         ] {
             assert!(is_shallow(&unit.repeat(100_000)), "{unit}");
         }

@@ -156,13 +156,23 @@ mod tests {
     #[test]
     fn variables_that_are_set_again() {
         for source in [
-            "let a=1;a=2", "let a = 1; a += 2", "let a=1;a++", "let a=1;++a", "var a=1;for(;;a--);", "let a=1;a??=2",
-            "let a=1; if(b){a=!0}", "let a=1; a=-1",
+            "let a=1;a=2",
+            "let a = 1; a += 2",
+            "let a=1;a++",
+            "let a=1;++a",
+            "var a=1;for(;;a--);",
+            "let a=1;a??=2",
+            "let a=1; if(b){a=!0}",
+            "let a=1; a=-1",
         ] {
             assert!(again(source, "a"), "{source}");
         }
         for source in [
-            "let a=1;f(a==2)", "let a=1;b=a=>3", "let a=1;aa=2;b.a=3", "let a=1;a===b;a<=b;a>=b;a!==b;a!=b", "let a=1+a",
+            "let a=1;f(a==2)",
+            "let a=1;b=a=>3",
+            "let a=1;aa=2;b.a=3",
+            "let a=1;a===b;a<=b;a>=b;a!==b;a!=b",
+            "let a=1+a",
         ] {
             assert!(!again(source, "a"), "{source}");
         }

@@ -170,11 +170,7 @@ impl<'a> Value<'a> {
     }
 
     /// Promises, and what waiting for them gives. That this is a promise again makes no difference.
-    pub(crate) fn promised(
-        mut ids: Vec<PromiseId>,
-        combined: Option<ParallelKind>,
-        inner: Self,
-    ) -> Self {
+    pub(crate) fn promised(mut ids: Vec<PromiseId>, combined: Option<ParallelKind>, inner: Self) -> Self {
         let inner = match inner {
             Self::Unknown => None,
             Self::Promised(inner) => {
@@ -183,11 +179,7 @@ impl<'a> Value<'a> {
             }
             inner => Some(Box::new(inner)),
         };
-        Self::Promised(Promised {
-            ids,
-            combined,
-            inner,
-        })
+        Self::Promised(Promised { ids, combined, inner })
     }
 
     /// One of many.

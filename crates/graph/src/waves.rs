@@ -275,10 +275,8 @@ impl Waves {
 fn has_many(node: &Draft) -> bool {
     match node {
         Draft::Loop(_) | Draft::If(_) | Draft::Switch(..) | Draft::Try { .. } => true,
-        Draft::Step { .. }
-        | Draft::Call { .. }
-        | Draft::Parallel(..)
-        | Draft::Block(_)
-        | Draft::Break(_) => false,
+        Draft::Step { .. } | Draft::Call { .. } | Draft::Parallel(..) | Draft::Block(_) | Draft::Break(_) => {
+            false
+        }
     }
 }

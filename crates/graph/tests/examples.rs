@@ -1,5 +1,7 @@
 //! The graphs of all examples, from their sources. `UPDATE_EXPECT=1` writes the trees.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers outside of #[test] functions
+
 mod tree;
 
 use cairn_graph::graph;
@@ -10,7 +12,9 @@ use tree::{Conditions, tree};
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<PathBuf> = entries.filter(|path| path.join("src/index.ts").is_file()).collect();
+    let mut folders: Vec<PathBuf> = entries
+        .filter(|path| path.join("src/index.ts").is_file())
+        .collect();
     folders.sort();
     folders
 }
@@ -20,7 +24,9 @@ fn classes(source: &str) -> Vec<&str> {
     let words: Vec<&str> = source.split_whitespace().collect();
     words
         .windows(5)
-        .filter(|words| words[0] == "export" && words[1] == "class" && words[4].starts_with("WorkflowEntrypoint"))
+        .filter(|words| {
+            words[0] == "export" && words[1] == "class" && words[4].starts_with("WorkflowEntrypoint")
+        })
         .map(|words| words[2])
         .collect()
 }

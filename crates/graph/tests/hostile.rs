@@ -1,5 +1,7 @@
 //! Code that is broken, far too deep, far too much, or made to loop: there is an answer, and nothing panics.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers outside of #[test] functions
+
 use cairn_graph::{Graph, Node, graph};
 use std::fmt::Write;
 use std::fs;
@@ -80,10 +82,32 @@ fn broken() {
 
 fn deep() {
     let units = [
-        ("(", ")"), ("[", "]"), ("{", "}"), ("!", ""), ("a=>", ""), ("a?b:", ""), ("a=", ""), ("if(a)b;else ", ""),
-        ("new ", ""), ("a**", ""), ("`${", "}`"), ("(()=>{", "})()"), ("function f(){", "}"), ("class A{static{", "}}"),
-        ("f(", ")"), ("a.b(async c=>", ")"), ("({a:", "})"), ("for(;;)", ""), ("try{", "}catch{}"), ("(a=(b", "))"),
-        ("switch(a){default:", "}"), ("a[", "]"), ("a?.(", ")"), ("x:", ""), ("await ", ""), ("step.do(\"a\",()=>", ")"),
+        ("(", ")"),
+        ("[", "]"),
+        ("{", "}"),
+        ("!", ""),
+        ("a=>", ""),
+        ("a?b:", ""),
+        ("a=", ""),
+        ("if(a)b;else ", ""),
+        ("new ", ""),
+        ("a**", ""),
+        ("`${", "}`"),
+        ("(()=>{", "})()"),
+        ("function f(){", "}"),
+        ("class A{static{", "}}"),
+        ("f(", ")"),
+        ("a.b(async c=>", ")"),
+        ("({a:", "})"),
+        ("for(;;)", ""),
+        ("try{", "}catch{}"),
+        ("(a=(b", "))"),
+        ("switch(a){default:", "}"),
+        ("a[", "]"),
+        ("a?.(", ")"),
+        ("x:", ""),
+        ("await ", ""),
+        ("step.do(\"a\",()=>", ")"),
     ];
     for (open, close) in units {
         for times in [100, 700, 2_900, 400_000] {
@@ -111,7 +135,11 @@ fn endless() {
             )
             .unwrap();
         }
-        source + &flow(&format!("await f{}(step, () => step.sleep(\"s\", 1));", levels - 1))
+        source
+            + &flow(&format!(
+                "await f{}(step, () => step.sleep(\"s\", 1));",
+                levels - 1
+            ))
     };
     read(&twice(30));
     for body in [

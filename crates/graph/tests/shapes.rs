@@ -1,5 +1,7 @@
 //! Shapes of code, each with the tree of its graph beside it (`shapes/*.js`, `shapes/*.tree`). `UPDATE_EXPECT=1` writes the trees.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers outside of #[test] functions
+
 mod tree;
 
 use cairn_graph::graph;

@@ -50,8 +50,10 @@ impl<'a> Reader<'a> {
         }
         let values = self.arguments(&call.arguments, frame);
         // A function that is called where it is written is read even where no steps are known.
-        if let (Value::Function(function), Expression::FunctionExpression(_) | Expression::ArrowFunctionExpression(_)) =
-            (&value, callee)
+        if let (
+            Value::Function(function),
+            Expression::FunctionExpression(_) | Expression::ArrowFunctionExpression(_),
+        ) = (&value, callee)
         {
             let key = self.key(function, &values);
             return self.inline(*function, values, key, frame);
@@ -176,18 +178,18 @@ impl<'a> Reader<'a> {
             return self.chained(call, member, name, frame);
         }
         let object = self.value(member.object(), frame);
-        self.call_on(object, member, name, call, frame)
+        self.call_on(&object, member, name, call, frame)
     }
 
     fn call_on(
         &mut self,
-        object: Value<'a>,
+        object: &Value<'a>,
         member: &'a MemberExpression<'a>,
         name: &'a str,
         call: &'a CallExpression<'a>,
         frame: &mut Frame<'a>,
     ) -> Value<'a> {
-        let field = self.field(&object, name);
+        let field = self.field(object, name);
         if let Value::StepMethod(method) = field {
             return self.step(method, &call.arguments, frame);
         }
@@ -195,13 +197,13 @@ impl<'a> Reader<'a> {
         if !matches!(field, Value::Unknown) {
             return self.apply(&field, values, frame);
         }
-        match (&object, name) {
+        match (object, name) {
             (Value::Function(_) | Value::StepMethod(_), "bind") => {
-                return self.bound(object, values.first());
+                return self.bound(object.clone(), values.first());
             }
             (Value::Function(_), "call") => {
                 let this = (!values.is_empty()).then(|| values.remove(0));
-                let function = self.bound(object, this.as_ref());
+                let function = self.bound(object.clone(), this.as_ref());
                 return self.apply(&function, values, frame);
             }
             (Value::Function(_), "apply") => {
@@ -210,7 +212,7 @@ impl<'a> Reader<'a> {
                     Value::Object(id) => self.object(id).items.clone(),
                     _ => Vec::new(),
                 };
-                let function = self.bound(object, values.first());
+                let function = self.bound(object.clone(), values.first());
                 return self.apply(&function, items, frame);
             }
             _ => {}
@@ -221,13 +223,13 @@ impl<'a> Reader<'a> {
         if ITERATING.contains(&name)
             && let Some(function @ (Value::Function(_) | Value::Any(_))) = values.first()
         {
-            let element = self.element(&object);
+            let element = self.element(object);
             let function = function.clone();
             return self.each(&function, name, element, frame);
         }
         let result = self.escape(&values, frame);
-        if self.carries(&object) || !self.promises_in(&object).is_empty() {
-            return object.or(result);
+        if self.carries(object) || !self.promises_in(object).is_empty() {
+            return object.clone().or(result);
         }
         result
     }
@@ -247,26 +249,22 @@ impl<'a> Reader<'a> {
     /// A collection gets values.
     fn kept(
         &mut self,
-        object: Value<'a>,
+        object: &Value<'a>,
         member: &'a MemberExpression<'a>,
         values: Vec<Value<'a>>,
         frame: &mut Frame<'a>,
     ) -> Value<'a> {
-        let matters = |reader: &Self, value: &Value<'a>| {
-            reader.carries(value) || !reader.promises_in(value).is_empty()
-        };
-        let values: Vec<Value<'a>> = values
-            .into_iter()
-            .filter(|value| matters(self, value))
-            .collect();
+        let matters =
+            |reader: &Self, value: &Value<'a>| reader.carries(value) || !reader.promises_in(value).is_empty();
+        let values: Vec<Value<'a>> = values.into_iter().filter(|value| matters(self, value)).collect();
         if values.is_empty() {
             return Value::Unknown;
         }
         if let Value::Object(id) = object {
-            self.object_mut(id).items.extend(values);
+            self.object_mut(*id).items.extend(values);
             return Value::Unknown;
         }
-        if let (Value::Unknown, Expression::Identifier(id)) = (&object, member.object())
+        if let (Value::Unknown, Expression::Identifier(id)) = (object, member.object())
             && let Some(scope) = self.declaring(frame.scope, id.name.as_str())
         {
             let collection = self.add_object(Object {
@@ -330,7 +328,10 @@ impl<'a> Reader<'a> {
             ("Promise", name) => combinator(name).map(|kind| self.together(kind, call, frame)),
             ("Array", "from" | "fromAsync") => {
                 let values = self.arguments(&call.arguments, frame);
-                let element = values.first().map(|value| self.element(value)).unwrap_or_default();
+                let element = values
+                    .first()
+                    .map(|value| self.element(value))
+                    .unwrap_or_default();
                 match values.get(1) {
                     Some(function) => Some(self.each(&function.clone(), name, element, frame)),
                     None => values.into_iter().next(),
@@ -359,7 +360,9 @@ impl<'a> Reader<'a> {
         if is_alone {
             let nodes = frame.waves.close();
             if may_run(&nodes) {
-                frame.waves.attach(Draft::Parallel(kind, nodes), &mut self.promises);
+                frame
+                    .waves
+                    .attach(Draft::Parallel(kind, nodes), &mut self.promises);
             }
         }
         let ids = values.iter().flat_map(|value| self.promises_in(value)).collect();
@@ -467,7 +470,9 @@ impl<'a> Reader<'a> {
     ) {
         let says = |nodes: &Option<Vec<Draft>>| nodes.as_ref().is_some_and(|nodes| may_run(nodes));
         if says(&caught) || says(&last) {
-            frame.waves.attach(Draft::Try { tried, caught, last }, &mut self.promises);
+            frame
+                .waves
+                .attach(Draft::Try { tried, caught, last }, &mut self.promises);
             return;
         }
         for node in tried {

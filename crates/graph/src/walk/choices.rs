@@ -42,7 +42,9 @@ impl<'a> Choice<'a> {
     fn of_arm(arm: Arm<'a>) -> Option<Self> {
         match arm {
             Arm::Statement(Statement::IfStatement(one)) => Some(Self::of_if(one)),
-            Arm::Statement(Statement::ExpressionStatement(one)) => Self::of_arm(Arm::Expression(&one.expression)),
+            Arm::Statement(Statement::ExpressionStatement(one)) => {
+                Self::of_arm(Arm::Expression(&one.expression))
+            }
             Arm::Expression(Expression::ConditionalExpression(one)) => Some(Self::of_conditional(one)),
             Arm::Statement(_) | Arm::Expression(_) => None,
         }

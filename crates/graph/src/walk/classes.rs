@@ -99,13 +99,7 @@ impl<'a> Reader<'a> {
         self.constructing.pop();
     }
 
-    fn construct_within(
-        &mut self,
-        class: ClassValue<'a>,
-        this: ObjectId,
-        values: Vec<Value<'a>>,
-        far: u32,
-    ) {
+    fn construct_within(&mut self, class: ClassValue<'a>, this: ObjectId, values: Vec<Value<'a>>, far: u32) {
         let constructor = class.node.body.body.iter().find_map(|element| match element {
             ClassElement::MethodDefinition(method) if method.kind == MethodDefinitionKind::Constructor => {
                 Some(&*method.value)

@@ -7,8 +7,8 @@ use crate::text;
 use crate::value::{Binding, Code, FunctionValue, Object, Value};
 use oxc_ast::ast::{
     ArrayExpression, ArrayExpressionElement, AssignmentExpression, AssignmentTarget, ChainElement,
-    Expression, LogicalExpression, MemberExpression, ObjectExpression,
-    ObjectPropertyKind, SimpleAssignmentTarget,
+    Expression, LogicalExpression, MemberExpression, ObjectExpression, ObjectPropertyKind,
+    SimpleAssignmentTarget,
 };
 use oxc_span::GetSpan;
 use oxc_syntax::operator::{AssignmentOperator, LogicalOperator};

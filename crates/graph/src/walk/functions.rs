@@ -40,9 +40,9 @@ impl<'a> Reader<'a> {
             return self.passed_on(&values);
         }
         let key = self.key(&function, &values);
-        let with_callback = values
-            .iter()
-            .any(|value| matches!(value, Value::Function(callback) if self.carries(&Value::Function(*callback))));
+        let with_callback = values.iter().any(
+            |value| matches!(value, Value::Function(callback) if self.carries(&Value::Function(*callback))),
+        );
         if function.name.is_none() || with_callback {
             return self.inline(function, values, key, frame);
         }
@@ -153,7 +153,8 @@ impl<'a> Reader<'a> {
         values: Vec<Value<'a>>,
         place: Place,
     ) -> (Waves, Value<'a>) {
-        let carries = self.carries(&Value::Function(function)) || values.iter().any(|value| self.carries(value));
+        let carries =
+            self.carries(&Value::Function(function)) || values.iter().any(|value| self.carries(value));
         let scope = self.add_scope(Scope {
             parent: Some(function.scope),
             module: self.module_of(function.scope),

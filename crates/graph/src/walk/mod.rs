@@ -15,8 +15,8 @@ mod steps;
 
 use crate::draft::{Draft, FunctionId, PromiseId};
 use crate::modules::{Declared, Exported, Imported, Modules};
-use crate::text;
 use crate::node::{BreakKind, ParallelKind};
+use crate::text;
 use crate::value::{
     Binding, ClassValue, Code, FunctionValue, Object, ObjectId, Scope, ScopeId, StepMethod, Value,
 };
@@ -118,11 +118,14 @@ impl<'a> Reader<'a> {
             return None;
         };
         let this = self.instance(class);
-        let run = match self.field(&Value::Object(this), "run") {
-            Value::Function(run) => run,
-            _ => return None,
+        let Value::Function(run) = self.field(&Value::Object(this), "run") else {
+            return None;
         };
-        let (nodes, _) = self.body(run, vec![Value::Unknown, Value::Step], functions::Place::Definition);
+        let (nodes, _) = self.body(
+            run,
+            vec![Value::Unknown, Value::Step],
+            functions::Place::Definition,
+        );
         (self.fuel.get() > 0).then_some(Drafts {
             nodes,
             functions: self.functions,
@@ -436,8 +439,7 @@ impl<'a> Reader<'a> {
         let object_carries = |id: ObjectId| {
             let object = self.object(id);
             let held = object.fields.values().chain(&object.items);
-            held.into_iter()
-                .any(|value| self.carries_within(value, far + 1))
+            held.into_iter().any(|value| self.carries_within(value, far + 1))
         };
         match value {
             Value::Step | Value::StepMethod(_) => true,

@@ -17,8 +17,10 @@ impl<'a> Reader<'a> {
                 }
             }
             Value::Any(values) => {
-                let values: Vec<Value<'a>> =
-                    values.into_iter().map(|value| self.awaited(value, frame)).collect();
+                let values: Vec<Value<'a>> = values
+                    .into_iter()
+                    .map(|value| self.awaited(value, frame))
+                    .collect();
                 Value::any(values)
             }
             other => other,
@@ -104,8 +106,11 @@ impl<'a> Reader<'a> {
             }
             Value::Object(id) if self.object(*id).class.is_none() => {
                 let object = self.object(*id);
-                let mut fields: Vec<(&str, Value<'a>)> =
-                    object.fields.iter().map(|(name, value)| (*name, value.clone())).collect();
+                let mut fields: Vec<(&str, Value<'a>)> = object
+                    .fields
+                    .iter()
+                    .map(|(name, value)| (*name, value.clone()))
+                    .collect();
                 fields.sort_unstable_by_key(|(name, _)| *name);
                 let items = object.items.clone();
                 let held = fields.into_iter().map(|(_, value)| value).chain(items);

@@ -7,7 +7,8 @@ use crate::node::BreakKind;
 use crate::text;
 use crate::value::{Binding, ClassValue, Code, FunctionValue, ScopeId, Value};
 use oxc_ast::ast::{
-    BindingPattern, Expression, ForStatementInit, ForStatementLeft, Function, Statement, SwitchStatement, TryStatement, VariableDeclaration,
+    BindingPattern, Expression, ForStatementInit, ForStatementLeft, Function, Statement, SwitchStatement,
+    TryStatement, VariableDeclaration,
 };
 use oxc_span::{GetSpan, Span};
 
@@ -143,7 +144,9 @@ impl<'a> Reader<'a> {
         match statement {
             Statement::ForStatement(one) => {
                 match &one.init {
-                    Some(ForStatementInit::VariableDeclaration(variables)) => self.variables(variables, frame),
+                    Some(ForStatementInit::VariableDeclaration(variables)) => {
+                        self.variables(variables, frame);
+                    }
                     Some(init) => {
                         if let Some(init) = init.as_expression() {
                             self.value(init, frame);
@@ -238,7 +241,12 @@ impl<'a> Reader<'a> {
             if variables.kind.is_var() {
                 frame.scope = self.function_scope(block);
             }
-            self.bind(&variable.id, value, Some((init, variables.kind.is_const())), frame);
+            self.bind(
+                &variable.id,
+                value,
+                Some((init, variables.kind.is_const())),
+                frame,
+            );
             frame.scope = block;
         }
     }
@@ -301,12 +309,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn block(
-        &mut self,
-        statements: &'a [Statement<'a>],
-        frame: &mut Frame<'a>,
-        is_last: bool,
-    ) {
+    pub(super) fn block(&mut self, statements: &'a [Statement<'a>], frame: &mut Frame<'a>, is_last: bool) {
         let outer = frame.scope;
         frame.scope = self.inner_scope(outer);
         self.statements(statements, frame, is_last);

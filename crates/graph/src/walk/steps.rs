@@ -24,7 +24,11 @@ impl<'a> Reader<'a> {
     ) -> StepDraft {
         let expressions: Vec<&'a Expression<'a>> =
             arguments.iter().filter_map(Argument::as_expression).collect();
-        let at = |index: usize| expressions.get(index).map(|expression| (*expression, frame.scope));
+        let at = |index: usize| {
+            expressions
+                .get(index)
+                .map(|expression| (*expression, frame.scope))
+        };
         let name = match at(0) {
             Some((expression, scope)) => self.name(expression, scope),
             None => UNKNOWN.into(),
@@ -134,10 +138,7 @@ impl<'a> Reader<'a> {
             Some(timeout) => self.duration(Some(timeout)),
             None => Duration::Text("24 hours".into()),
         };
-        Some(EventOptions {
-            event_type,
-            timeout,
-        })
+        Some(EventOptions { event_type, timeout })
     }
 
     fn duration(&mut self, expression: Option<Located<'a>>) -> Duration {

@@ -1,7 +1,6 @@
 //! Graphs as short text, for tests.
 
-use cairn_graph::{Backoff, BreakKind, Duration, Graph, Node, ParallelKind, Times};
-use std::fmt::Write;
+use cairn_graph::{Backoff, BreakKind, Config, Duration, Graph, Node, ParallelKind, Times};
 
 /// Whether conditions are part of the text. They are source, so they differ between a bundle and its minified form.
 #[derive(Clone, Copy, PartialEq)]
@@ -34,7 +33,7 @@ struct Tree {
 
 impl Tree {
     fn line(&mut self, depth: usize, text: &str) {
-        writeln!(self.text, "{}{text}", "  ".repeat(depth)).unwrap();
+        self.text += &format!("{}{text}\n", "  ".repeat(depth));
     }
 
     fn condition<'c>(&self, condition: &'c str) -> &'c str {
@@ -52,74 +51,37 @@ impl Tree {
 
     fn node(&mut self, depth: usize, node: &Node) {
         match node {
-            Node::StepDo {
-                name,
-                config,
-                nodes,
-                times,
-            } => {
-                let mut line = format!("do {name:?}");
-                let retries = &config.retries;
-                let retried = (retries.limit, duration(&retries.delay), retries.backoff);
-                if retried != (5.0, "10000 ms".into(), Backoff::Exponential) {
-                    write!(line, ", {} retries {} {:?}", retried.0, retried.1, retried.2).unwrap();
-                }
-                let timeout = duration(&config.timeout);
-                if timeout != "10 minutes" {
-                    write!(line, ", timeout {timeout}").unwrap();
-                }
-                self.line(depth, &(line + &at(times)));
+            Node::StepDo { nodes, .. } => {
+                self.line(depth, &step(node));
                 self.nodes(depth + 1, nodes);
             }
-            Node::StepSleep {
-                name,
-                duration: length,
-                times,
-            } => self.line(depth, &format!("sleep {name:?} {}{}", duration(length), at(times))),
-            Node::StepSleepUntil {
-                name,
-                timestamp,
-                times,
-            } => self.line(depth, &format!("sleep {name:?} until {timestamp}{}", at(times))),
-            Node::StepWaitForEvent {
-                name,
-                options,
-                times,
-            } => {
-                let options = match options {
-                    Some(options) => format!("{:?} for {}", options.event_type, duration(&options.timeout)),
-                    None => "null".into(),
-                };
-                self.line(depth, &format!("event {name:?} {options}{}", at(times)));
-            }
-            Node::FunctionCall { name, times } => self.line(depth, &format!("call {name}{}", at(times))),
-            Node::Loop { nodes } => {
-                self.line(depth, "loop");
-                self.nodes(depth + 1, nodes);
-            }
+            Node::StepSleep { .. }
+            | Node::StepSleepUntil { .. }
+            | Node::StepWaitForEvent { .. }
+            | Node::FunctionCall { .. } => self.line(depth, &step(node)),
+            Node::Loop { nodes } => self.block(depth, "loop", nodes),
             Node::Parallel { kind, nodes } => {
                 let kind = match kind {
-                    ParallelKind::All => "all",
-                    ParallelKind::Any => "any",
-                    ParallelKind::AllSettled => "all settled",
-                    ParallelKind::Race => "race",
+                    ParallelKind::All => "parallel all",
+                    ParallelKind::Any => "parallel any",
+                    ParallelKind::AllSettled => "parallel all settled",
+                    ParallelKind::Race => "parallel race",
                 };
-                self.line(depth, &format!("parallel {kind}"));
-                self.nodes(depth + 1, nodes);
+                self.block(depth, kind, nodes);
             }
-            Node::Block { nodes } => {
-                self.line(depth, "block");
-                self.nodes(depth + 1, nodes);
-            }
+            Node::Block { nodes } => self.block(depth, "block", nodes),
             Node::Try {
                 try_block,
                 catch_block,
                 finally_block,
             } => {
-                for (word, block) in [("try", try_block), ("catch", catch_block), ("finally", finally_block)] {
+                for (word, block) in [
+                    ("try", try_block),
+                    ("catch", catch_block),
+                    ("finally", finally_block),
+                ] {
                     if let Some(block) = block {
-                        self.line(depth, word);
-                        self.nodes(depth + 1, &block.nodes);
+                        self.block(depth, word, &block.nodes);
                     }
                 }
             }
@@ -130,8 +92,7 @@ impl Tree {
                         (Some(condition), _) => format!("else if {}", self.condition(condition)),
                         (None, _) => "else".into(),
                     };
-                    self.line(depth, &line);
-                    self.nodes(depth + 1, &branch.nodes);
+                    self.block(depth, &line, &branch.nodes);
                 }
             }
             Node::Switch {
@@ -145,19 +106,65 @@ impl Tree {
                         Some(condition) => format!("case {}", self.condition(condition)),
                         None => "default".into(),
                     };
-                    self.line(depth + 1, &line);
-                    self.nodes(depth + 2, &branch.nodes);
+                    self.block(depth + 1, &line, &branch.nodes);
                 }
             }
-            Node::Break { kind } => self.line(
-                depth,
-                match kind {
-                    BreakKind::Break => "break",
-                    BreakKind::Return => "return",
-                },
-            ),
+            Node::Break {
+                kind: BreakKind::Break,
+            } => self.line(depth, "break"),
+            Node::Break {
+                kind: BreakKind::Return,
+            } => self.line(depth, "return"),
         }
     }
+
+    fn block(&mut self, depth: usize, line: &str, nodes: &[Node]) {
+        self.line(depth, line);
+        self.nodes(depth + 1, nodes);
+    }
+}
+
+/// A step or a call on one line; other nodes have none.
+fn step(node: &Node) -> String {
+    match node {
+        Node::StepDo {
+            name, config, times, ..
+        } => format!("do {name:?}{}{}", changed(config), at(times)),
+        Node::StepSleep {
+            name,
+            duration: length,
+            times,
+        } => format!("sleep {name:?} {}{}", duration(length), at(times)),
+        Node::StepSleepUntil {
+            name,
+            timestamp,
+            times,
+        } => format!("sleep {name:?} until {timestamp}{}", at(times)),
+        Node::StepWaitForEvent { name, options, times } => {
+            let options = match options {
+                Some(options) => format!("{:?} for {}", options.event_type, duration(&options.timeout)),
+                None => "null".into(),
+            };
+            format!("event {name:?} {options}{}", at(times))
+        }
+        Node::FunctionCall { name, times } => format!("call {name}{}", at(times)),
+        _ => String::new(),
+    }
+}
+
+/// What of a configuration is not the default.
+fn changed(config: &Config) -> String {
+    let mut text = String::new();
+    let retries = &config.retries;
+    let retried = (retries.limit, duration(&retries.delay), retries.backoff);
+    if retried != (5.0, "10000 ms".into(), Backoff::Exponential) {
+        text += &format!(", {} retries {} {:?}", retried.0, retried.1, retried.2);
+    }
+    let timeout = duration(&config.timeout);
+    if timeout != "10 minutes" {
+        text += &format!(", timeout {timeout}");
+    }
+    text
 }
 
 fn duration(duration: &Duration) -> String {

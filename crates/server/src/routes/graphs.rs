@@ -23,7 +23,12 @@ pub(super) async fn get(
     form: GraphForm,
 ) -> Answer {
     let (row, _) = workflows::version_row(call, account, (name, version)).await?;
-    let graph = match call.engine().workflow_code(account, name, &row).await.map_err(engine)? {
+    let graph = match call
+        .engine()
+        .workflow_code(account, name, &row)
+        .await
+        .map_err(engine)?
+    {
         Some(code) => {
             let (code, graph) = read(code, row.class_name.clone()).await?;
             if row.has_graph.is_none() {
@@ -56,10 +61,7 @@ pub(super) async fn get(
 
 /// Looks whether the newest version of a workflow has a graph.
 pub(super) async fn look(call: &Call, account: &str, name: &str) -> Result<(), Failure> {
-    let newest = WorkflowPage {
-        offset: 0,
-        limit: 1,
-    };
+    let newest = WorkflowPage { offset: 0, limit: 1 };
     let versions = call.engine().workflow_versions(account, name, newest).await;
     let (versions, _) = versions.map_err(engine)?;
     if let Some((row, _)) = versions.first() {
@@ -96,8 +98,12 @@ async fn read(
     code: WorkflowCode,
     class_name: String,
 ) -> Result<(WorkflowCode, Option<Map<String, Value>>), Failure> {
-    let broken = |what: String| Failure::new(ApiError::Internal, format!("the code could not be read: {what}"));
-    let _permit = READING.acquire().await.map_err(|error| broken(error.to_string()))?;
+    let broken =
+        |what: String| Failure::new(ApiError::Internal, format!("the code could not be read: {what}"));
+    let _permit = READING
+        .acquire()
+        .await
+        .map_err(|error| broken(error.to_string()))?;
     let reading = tokio::task::spawn_blocking(move || {
         let modules: Vec<(&str, &str)> = code
             .modules

@@ -28,8 +28,12 @@ async fn of_the_code_that_was_deployed_when_the_version_was_made() {
     deploy(&world, &code("second")).await;
     let second = world.call("PUT", "/workflows/w", BODY).await.result();
     let versions = world.get("/workflows/w/versions").await.result();
-    assert_eq!((&versions[0]["has_dag"], &versions[1]["has_dag"]), (&json!(true), &json!(true)));
-    let config = json!({ "retries": { "limit": 5, "delay": 10_000, "backoff": "exponential" }, "timeout": 1500 });
+    assert_eq!(
+        (&versions[0]["has_dag"], &versions[1]["has_dag"]),
+        (&json!(true), &json!(true))
+    );
+    let config =
+        json!({ "retries": { "limit": 5, "delay": 10_000, "backoff": "exponential" }, "timeout": 1500 });
     for (put, step) in [(first, "first"), (second, "second")] {
         let path = format!("/workflows/w/versions/{}", put["version_id"].as_str().unwrap());
         let version = world.get(&path).await.result();
@@ -61,21 +65,39 @@ async fn null_where_it_cannot_be_known() {
         let has = world.get(&path).await.result()["has_dag"].clone();
         let graph = world.get(&format!("{path}/graph")).await.result();
         assert!(graph.as_object().unwrap().contains_key("graph"), "{graph}");
-        assert_eq!(has, json!(!graph["graph"].is_null()), "has_dag says what is there");
+        assert_eq!(
+            has,
+            json!(!graph["graph"].is_null()),
+            "has_dag says what is there"
+        );
         graph["graph"].clone()
     };
     let put = world.call("PUT", "/workflows/w", BODY).await.result();
     assert!(graph(&put).await.is_null(), "there is no script");
     deploy(&world, &code("later")).await;
-    assert_eq!(graph(&put).await["workflow"]["nodes"][0]["name"], "later", "the first that was deployed");
+    assert_eq!(
+        graph(&put).await["workflow"]["nodes"][0]["name"],
+        "later",
+        "the first that was deployed"
+    );
     deploy(&world, &code("much later")).await;
-    assert_eq!(graph(&put).await["workflow"]["nodes"][0]["name"], "later", "and it stays");
+    assert_eq!(
+        graph(&put).await["workflow"]["nodes"][0]["name"],
+        "later",
+        "and it stays"
+    );
     deploy(&world, "export const MyWorkflow = somethingElse;").await;
     let put = world.call("PUT", "/workflows/w", BODY).await.result();
     assert!(graph(&put).await.is_null(), "there is no class");
     let missing = world.get("/workflows/w/versions/none/graph").await.failure();
     assert_eq!((missing.0, missing.1), (404, 10300));
-    assert_eq!(world.get("/workflows/none/versions/none/dag").await.failure().1, 10200);
-    let path = format!("/workflows/w/versions/{}/graph", put["version_id"].as_str().unwrap());
+    assert_eq!(
+        world.get("/workflows/none/versions/none/dag").await.failure().1,
+        10200
+    );
+    let path = format!(
+        "/workflows/w/versions/{}/graph",
+        put["version_id"].as_str().unwrap()
+    );
     assert_eq!(world.call("POST", &path, "{}").await.failure().0, 405);
 }
