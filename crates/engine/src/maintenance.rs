@@ -16,11 +16,22 @@ const RENEW_RETRY: Duration = Duration::from_secs(1);
 /// Starts the housekeeping; it ends when the set is dropped.
 pub(crate) fn start(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    tasks.spawn(beat(Arc::clone(shared)));
     tasks.spawn(renew(Arc::clone(shared)));
     tasks.spawn(expire(Arc::clone(shared)));
     tasks.spawn(versions::sweep(Arc::clone(shared)));
     tasks.spawn(schedules::keep(Arc::clone(shared)));
+    tasks.spawn(crate::crons::keep(Arc::clone(shared)));
     tasks
+}
+
+/// Other nodes may have made something due, or have gone. And whoever asks how this node does sees by it that the heartbeat beats, whatever the store does.
+async fn beat(shared: Arc<Shared>) {
+    let mut interval = tokio::time::interval(Duration::from_millis(shared.settings.lease_millis / 3));
+    loop {
+        interval.tick().await;
+        shared.signal(Signal::Due);
+    }
 }
 
 async fn renew(shared: Arc<Shared>) {
@@ -35,8 +46,6 @@ async fn renew(shared: Arc<Shared>) {
             tracing::error!(%error, "the lease of this node could not be extended; trying again");
             interval.reset_after(every.min(RENEW_RETRY));
         }
-        // Other nodes may have made something due, or have gone.
-        shared.signal(Signal::Due);
     }
 }
 
