@@ -38,7 +38,7 @@ pub(crate) struct Place {
     pub(crate) account: String,
     /// The token; none where the server wants none.
     pub(crate) token: Option<String>,
-    /// Certificates to trust beside those of the system.
+    /// Certificates to trust instead of those of the system.
     pub(crate) ca_file: Option<PathBuf>,
 }
 
@@ -177,6 +177,21 @@ impl Api {
         self.send(self.request(Method::PUT, &path).multipart(form)).await
     }
 
+    /// Says when a script's `scheduled` handler is called, instead of what was said before.
+    ///
+    /// # Errors
+    /// [`RequestError`]
+    pub(crate) async fn put_crons(&self, name: &str, crons: &[String]) -> Result<(), RequestError> {
+        let path = format!("/workers/scripts/{}/schedules", segment(name));
+        let crons: Vec<_> = crons
+            .iter()
+            .map(|cron| serde_json::json!({ "cron": cron }))
+            .collect();
+        self.reply(self.request(Method::PUT, &path).json(&crons))
+            .await
+            .map(|_| ())
+    }
+
     /// Creates or changes a workflow.
     ///
     /// # Errors
@@ -295,7 +310,7 @@ fn http(place: &Place) -> Result<reqwest::Client, Failure> {
         builder = builder.no_proxy();
     }
     if let Some(file) = &place.ca_file {
-        builder = builder.tls_certs_merge(certificates(file)?);
+        builder = builder.tls_certs_only(certificates(file)?);
     } else if place.origin.starts_with("http://") {
         let nobody = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
         builder = builder.tls_backend_preconfigured(nobody.with_no_client_auth());

@@ -43,6 +43,8 @@ pub(crate) struct Deployed {
 pub(crate) enum DeployError {
     /// The script was refused.
     Script(RequestError),
+    /// Its cron triggers were refused; the script is deployed.
+    Crons(RequestError),
     /// A workflow was refused; the script is deployed.
     Workflow(String, RequestError),
 }
@@ -65,6 +67,10 @@ impl DeployError {
                 &format!("Deploying \"{}\"", project.config.name),
                 &format!("Mend the source or {file} and try again."),
             ),
+            Self::Crons(error) => error.while_doing(
+                &format!("Setting the cron triggers of \"{}\"", project.config.name),
+                &format!("Correct \"triggers.crons\" in {file}."),
+            ),
             Self::Workflow(name, error) => error.while_doing(
                 &format!("Setting up workflow \"{name}\""),
                 &format!("Correct \"workflows\" in {file}."),
@@ -85,6 +91,9 @@ pub(crate) async fn release(
     let name = &project.config.name;
     let form = form(project, (bundle, release)).map_err(DeployError::Script)?;
     let script = api.put_script(name, form).await.map_err(DeployError::Script)?;
+    if let Some(crons) = &project.config.crons {
+        api.put_crons(name, crons).await.map_err(DeployError::Crons)?;
+    }
     let mut workflows = Vec::new();
     for workflow in project.config.defined_workflows() {
         let mut body = workflow.settings.clone();
@@ -173,6 +182,16 @@ fn bindings(project: &Project) -> Vec<Value> {
         }
         bindings.push(entry);
     }
+    for service in &project.config.services {
+        let mut entry = json!({ "type": "service", "name": service.binding, "service": service.service });
+        if let Some(entrypoint) = &service.entrypoint {
+            entry["entrypoint"] = entrypoint.as_str().into();
+        }
+        if let Some(props) = &service.props {
+            entry["props"] = props.clone().into();
+        }
+        bindings.push(entry);
+    }
     for (name, value) in &project.config.vars {
         if project.secrets.iter().any(|(secret, _)| secret == name) {
             continue;
@@ -192,6 +211,44 @@ fn bindings(project: &Project) -> Vec<Value> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn services_crons_and_what_is_said_of_a_version_travel_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let configuration = r#"{
+            "name": "shop", "main": "index.js", "compatibility_date": "2026-11-01",
+            "services": [
+                { "binding": "MAIL", "service": "mail", "entrypoint": "Outbox", "props": { "from": "shop" } },
+                { "binding": "BARE", "service": "bare" }
+            ],
+            "triggers": { "crons": ["0 * * * *"] }
+        }"#;
+        fs::write(folder.path().join("wrangler.json"), configuration).unwrap();
+        fs::write(folder.path().join("index.js"), "").unwrap();
+        let project = Project::read(folder.path()).unwrap();
+        assert_eq!(project.config.crons, Some(vec!["0 * * * *".to_owned()]));
+        let bundle = Bundle {
+            main: "index.js".into(),
+            modules: Vec::new(),
+            exports: Vec::new(),
+            sources: std::collections::BTreeSet::default(),
+        };
+        let release = Release {
+            message: Some("why".into()),
+            tag: None,
+            secrets: OldSecrets::Keep,
+        };
+        let metadata = metadata(&project, (&bundle, &release));
+        assert_eq!(
+            metadata["bindings"],
+            json!([
+                { "type": "service", "name": "MAIL", "service": "mail", "entrypoint": "Outbox", "props": { "from": "shop" } },
+                { "type": "service", "name": "BARE", "service": "bare" },
+            ])
+        );
+        assert_eq!(metadata["annotations"], json!({ "workers/message": "why" }));
+        assert_eq!(metadata["keep_bindings"], json!(["secret_text", "secret_key"]));
+    }
 
     #[test]
     fn declared_workflows_travel_with_their_settings_and_are_put_once() {

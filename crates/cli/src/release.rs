@@ -53,13 +53,13 @@ fn project(arguments: &DeployArguments) -> Result<Project, Failure> {
 /// What the server has against the project is told with the project's file, all else with the server.
 fn explain(remote: &Remote, project: &Project, error: DeployError) -> Failure {
     let cause = match &error {
-        DeployError::Script(cause) | DeployError::Workflow(_, cause) => cause,
+        DeployError::Script(cause) | DeployError::Crons(cause) | DeployError::Workflow(_, cause) => cause,
     };
     let is_about_project = matches!(cause, RequestError::Refused { status, .. } if ![401, 403].contains(status))
         && !cause.is(ApiError::Internal);
     match error {
         error if is_about_project => error.about(project),
-        DeployError::Script(cause) | DeployError::Workflow(_, cause) => {
+        DeployError::Script(cause) | DeployError::Crons(cause) | DeployError::Workflow(_, cause) => {
             remote.failure(cause, &format!("Deploying \"{}\"", project.config.name))
         }
     }

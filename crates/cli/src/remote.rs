@@ -61,6 +61,10 @@ impl Remote {
     pub(crate) fn failure(&self, error: RequestError, doing: &str) -> Failure {
         let origin = self.api.origin();
         match error {
+            RequestError::Unreachable(reason) if reason.contains("certificate") => Failure::new(
+                format!("The certificate of {origin} is not trusted: {reason}."),
+                "Check the name in the URL. Where the server has a certificate of its own making, name that with --ca-file (or CAIRN_CA_FILE).",
+            ),
             RequestError::Unreachable(reason) => Failure::new(
                 format!("There is no server at {origin}: {reason}."),
                 format!("Start one with `cairn serve`, or say where it is with --url or {URL}."),

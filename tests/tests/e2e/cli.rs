@@ -406,6 +406,48 @@ async fn what_is_wrong_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_server_with_a_certificate_of_its_own_making_is_reached() {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
+    let data = Scratch::with(&[
+        ("cert.pem", &cert.pem()),
+        ("key.pem", &signing_key.serialize_pem()),
+    ]);
+    let file = |name: &str| format!("{}/{name}", data.text());
+    let (cert, key) = (file("cert.pem"), file("key.pem"));
+    let mut serve = cairn!().command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &file("data")]);
+    serve
+        .args(["--tls-cert", &cert, "--tls-key", &key])
+        .env("CAIRN_ROOT_TOKEN", TOKEN);
+    let mut server = Running::watch(serve);
+    let said = server.until_said("/client/v4").await;
+    let (_, address) = said.rsplit_once("https://").unwrap();
+    let (address, _) = address.split_once("/client/v4").unwrap();
+    let url = format!("https://{address}");
+    let run = async |arguments: &[&str]| {
+        let mut command = cairn!().command(arguments);
+        command.env("CAIRN_API_TOKEN", TOKEN).env("CAIRN_URL", &url);
+        Running::watch(command).end().await
+    };
+    has(
+        &run(&["workflows", "list"]).await.expect(2).stderr,
+        &["is not trusted", "--ca-file"],
+    );
+    let project = example("hello");
+    let trusted = ["--ca-file", &cert];
+    let project = ["deploy", project.to_str().unwrap()];
+    run(&[&project[..], &trusted].concat()).await.expect(0);
+    let trigger = ["workflows", "trigger", "hello", "{\"name\":\"Ada\"}"];
+    run(&[&trigger[..], &trusted].concat()).await.expect(0);
+    let logs = ["instances", "logs", "hello", "latest", "--follow"];
+    has(
+        &run(&[&logs[..], &trusted].concat()).await.expect(0).stdout,
+        &["✓ completed"],
+    );
+    server.stop().await.expect(0);
+}
+
+#[tokio::test]
 async fn the_doctor_finds_what_is_well_and_what_is_not() {
     let desk = Desk::open().await;
     let data = desk._data.text();

@@ -34,7 +34,7 @@ pub(crate) struct RemoteArguments {
         hide_env_values = true
     )]
     pub(crate) token_file: Option<PathBuf>,
-    /// A file with the certificate (PEM) to trust, beside the system's own, when the server's is signed by none of them.
+    /// A file with the certificates (PEM) to trust instead of the system's own.
     #[arg(
         long,
         env = "CAIRN_CA_FILE",

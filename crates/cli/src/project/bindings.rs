@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 /// The keys of a wrangler configuration that bind something which is not here.
-const UNSUPPORTED: [&str; 33] = [
+const UNSUPPORTED: [&str; 32] = [
     "agent_memory",
     "ai",
     "ai_search",
@@ -31,7 +31,6 @@ const UNSUPPORTED: [&str; 33] = [
     "ratelimits",
     "secrets_store_secrets",
     "send_email",
-    "services",
     "site",
     "stream",
     "unsafe",
@@ -59,17 +58,9 @@ pub(super) fn refuse_unsupported(file: &Path, table: &Map<String, Value>) -> Res
             file.display(),
             asked.join(", ")
         ),
-        "Cairn binds workflows, vars, secrets and modules (text, data, WebAssembly). Take the others out of the configuration that you run with cairn, \
+        "Cairn binds workflows, services, vars, secrets and modules (text, data, WebAssembly). Take the others out of the configuration that you run with cairn, \
          and reach such services over HTTP with fetch().",
     ))
-}
-
-/// Whether the Worker itself has cron triggers.
-pub(super) fn has_crons(table: &Map<String, Value>) -> bool {
-    table
-        .get("triggers")
-        .and_then(|triggers| triggers.get("crons"))
-        .is_some_and(has_content)
 }
 
 /// Whether a key says anything: empty lists and tables do not.

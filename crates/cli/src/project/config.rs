@@ -18,6 +18,10 @@ pub(crate) struct Config {
     pub(crate) compatibility_flags: Vec<String>,
     /// The workflows bound or exported.
     pub(crate) workflows: Vec<WorkflowConfig>,
+    /// `services`: other Workers.
+    pub(crate) services: Vec<ServiceConfig>,
+    /// `triggers.crons`: when the Worker's `scheduled` handler is called; none when the file says nothing of it.
+    pub(crate) crons: Option<Vec<String>>,
     /// `vars`
     pub(crate) vars: Map<String, Value>,
     /// Which imports stay modules of their own.
@@ -45,6 +49,19 @@ pub(crate) struct WorkflowConfig {
     pub(crate) script_name: Option<String>,
     /// `limits`, `concurrency`, `schedules`, `default_retention` and `jurisdiction`, as the API takes them.
     pub(crate) settings: Map<String, Value>,
+}
+
+/// One entry of `services`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ServiceConfig {
+    /// The name in `env`.
+    pub(crate) binding: String,
+    /// The Worker.
+    pub(crate) service: String,
+    /// Its class, when it is not the default export.
+    pub(crate) entrypoint: Option<String>,
+    /// What the class is told of the caller.
+    pub(crate) props: Option<Map<String, Value>>,
 }
 
 /// That files which end so stay modules of their own.
@@ -89,6 +106,8 @@ impl Config {
             main,
             compatibility_date: date,
             compatibility_flags: top.texts("compatibility_flags")?,
+            services: services(&top)?,
+            crons: crons(&top)?,
             vars: top.entries("vars")?.cloned().unwrap_or_default(),
             rules: rules(&top)?,
             define: pairs(&top, "define")?,
@@ -175,6 +194,39 @@ fn workflows(top: &Table<'_>, script: &str) -> Result<Vec<WorkflowConfig>, Failu
     }
     refuse_duplicates(top, &workflows)?;
     Ok(workflows)
+}
+
+fn services(top: &Table<'_>) -> Result<Vec<ServiceConfig>, Failure> {
+    let mut services = Vec::new();
+    for (place, entries) in top.tables("services")? {
+        let table = Table {
+            place: &place,
+            entries,
+            ..*top
+        };
+        services.push(ServiceConfig {
+            binding: table.required("binding", "MY_SERVICE")?.to_owned(),
+            service: table.required("service", "my-other-worker")?.to_owned(),
+            entrypoint: table.text("entrypoint")?.map(str::to_owned),
+            props: table.entries("props")?.cloned(),
+        });
+    }
+    Ok(services)
+}
+
+fn crons(top: &Table<'_>) -> Result<Option<Vec<String>>, Failure> {
+    let Some(entries) = top.entries("triggers")? else {
+        return Ok(None);
+    };
+    let table = Table {
+        place: "triggers",
+        entries,
+        ..*top
+    };
+    match table.value("crons") {
+        None => Ok(None),
+        Some(_) => table.texts("crons").map(Some),
+    }
 }
 
 fn refuse_duplicates(top: &Table<'_>, workflows: &[WorkflowConfig]) -> Result<(), Failure> {

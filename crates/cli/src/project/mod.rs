@@ -45,11 +45,6 @@ impl Project {
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
         let table = parse(&file, &text)?;
         bindings::refuse_unsupported(&file, &table)?;
-        if bindings::has_crons(&table) {
-            tracing::warn!(
-                "triggers.crons has no effect: Cairn does not call the Worker's scheduled handler"
-            );
-        }
         let config = Config::read(&file, &folder, &table)?;
         Ok(Self {
             secrets: secrets::read(&folder)?,
