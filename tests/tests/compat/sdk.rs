@@ -12,8 +12,12 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// The server.
 pub(crate) struct World {
     server: Running,
-    base_url: String,
-    scheduled_id: String,
+    /// What the test itself asks it.
+    pub(crate) rest: Rest,
+    /// Where it is.
+    pub(crate) origin: String,
+    /// The instance that a schedule made.
+    pub(crate) scheduled_id: String,
     _data: Scratch,
 }
 
@@ -35,33 +39,40 @@ impl World {
         dev.until_said("To start an instance").await;
         let scheduled_id = fire(&mut dev, &rest).await;
         dev.stop().await.expect(0);
-        let (mut server, _) = cairn!().serve(data.path()).await;
-        let base_url = format!("http://{}/client/v4", server.address().await);
+        let (mut server, rest) = cairn!().serve(data.path()).await;
+        let origin = format!("http://{}", server.address().await);
         Self {
             server,
-            base_url,
+            rest,
+            origin,
             scheduled_id,
             _data: data,
         }
     }
 
-    /// Runs a script to its end, then the server; panics with what it said when it does not succeed.
-    pub(crate) async fn passes(self, mut script: Command) {
+    /// Runs a script to its end, then stops the server; panics with what the script said when it does not succeed.
+    pub(crate) async fn passes(self, script: Command) {
+        self.passes_within(PATIENCE, script).await;
+    }
+
+    /// The same, with a time of its own; gives what the script said.
+    pub(crate) async fn passes_within(self, patience: Duration, mut script: Command) -> String {
         let ended = script
-            .env("CLOUDFLARE_BASE_URL", &self.base_url)
+            .env("CLOUDFLARE_BASE_URL", format!("{}/client/v4", self.origin))
             .env("CLOUDFLARE_API_TOKEN", TOKEN)
             .env("CAIRN_SCHEDULED_ID", &self.scheduled_id)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let ended = tokio::time::timeout(PATIENCE, ended).await;
+        let ended = tokio::time::timeout(patience, ended).await;
         let ended = ended
-            .unwrap_or_else(|_| panic!("{script:?} did not end in {PATIENCE:?}"))
+            .unwrap_or_else(|_| panic!("{script:?} did not end in {patience:?}"))
             .unwrap();
         let said =
             String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success(), "{script:?}: {}\n{said}", ended.status);
         self.server.stop().await.expect(0);
+        said
     }
 }
 
