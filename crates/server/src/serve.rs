@@ -1,6 +1,6 @@
 //! Connections: accepted, bounded, and ended in order.
 
-use crate::access::Peer;
+use crate::access::{Peer, Scheme};
 use crate::tls::Tls;
 use axum::Router;
 use axum::body::Body;
@@ -112,7 +112,7 @@ fn connection(
     tokio::spawn(async move {
         let _permit = permit;
         let Some(tls) = tls else {
-            return converse(stream, (peer, router), ending).await;
+            return converse(stream, ((peer, Scheme::Http), router), ending).await;
         };
         let handshake = tokio::time::timeout(patience, tls.acceptor().accept(stream));
         let met = tokio::select! {
@@ -120,7 +120,7 @@ fn connection(
             _ = ending.changed() => return,
         };
         match met {
-            Ok(Ok(stream)) => converse(stream, (peer, router), ending).await,
+            Ok(Ok(stream)) => converse(stream, ((peer, Scheme::Https), router), ending).await,
             Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
         }
@@ -130,12 +130,13 @@ fn connection(
 /// Answers the requests of a connection.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    (peer, router): (Peer, Router),
+    ((peer, scheme), router): ((Peer, Scheme), Router),
     mut ending: watch::Receiver<()>,
 ) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let router = router.clone();
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(scheme);
         async move {
             let Ok(response) = router.oneshot(request.map(Body::new)).await;
             Ok::<_, Infallible>(response)

@@ -7,6 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
+/// How a request came to this server; an extension of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
 /// Who says where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAddress {
@@ -25,6 +32,19 @@ impl ClientAddress {
             Self::Proxy => forwarded(headers).or(peer),
         }
         .map(|address| address.to_canonical())
+    }
+}
+
+impl ClientAddress {
+    /// How the client sent a request; the proxy in front says it, when there is one.
+    pub(crate) fn scheme(self, headers: &HeaderMap, extensions: &Extensions) -> Scheme {
+        let own = extensions.get::<Scheme>().copied().unwrap_or(Scheme::Http);
+        let forwarded = headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok());
+        match (self, forwarded) {
+            (Self::Proxy, Some("https")) => Scheme::Https,
+            (Self::Proxy, Some("http")) => Scheme::Http,
+            (Self::Proxy | Self::Peer, _) => own,
+        }
     }
 }
 
@@ -50,6 +70,24 @@ mod tests {
         source
             .of(&headers, &extensions)
             .map(|address| address.to_string())
+    }
+
+    #[test]
+    fn the_scheme_is_the_clients() {
+        let scheme = |source: ClientAddress, own: Scheme, forwarded: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(forwarded) = forwarded {
+                headers.insert("x-forwarded-proto", forwarded.parse().unwrap());
+            }
+            let mut extensions = Extensions::new();
+            extensions.insert(own);
+            source.scheme(&headers, &extensions)
+        };
+        use ClientAddress::{Peer, Proxy};
+        assert_eq!(scheme(Peer, Scheme::Https, None), Scheme::Https);
+        assert_eq!(scheme(Peer, Scheme::Http, Some("https")), Scheme::Http);
+        assert_eq!(scheme(Proxy, Scheme::Http, Some("https")), Scheme::Https);
+        assert_eq!(scheme(Proxy, Scheme::Http, None), Scheme::Http);
     }
 
     #[test]

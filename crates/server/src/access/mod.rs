@@ -10,7 +10,7 @@ pub(crate) mod tokens;
 
 pub(crate) use audit::{Begun, Remarks};
 pub use client::ClientAddress;
-pub(crate) use client::Peer;
+pub(crate) use client::{Peer, Scheme};
 pub(crate) use identity::Identity;
 pub(crate) use rules::rule;
 
@@ -72,6 +72,7 @@ pub(crate) struct Visitor {
     pub(crate) who: Arc<Identity>,
     /// Where he is, as far as it is known.
     pub(crate) address: Option<IpAddr>,
+    pub(crate) scheme: Scheme,
     pub(crate) at: Timestamp,
 }
 
@@ -121,7 +122,12 @@ impl Access {
             },
             None => self.by_token(parts, (address, at))?,
         };
-        Ok(Visitor { who, address, at })
+        Ok(Visitor {
+            who,
+            address,
+            scheme: self.client.scheme(&parts.headers, &parts.extensions),
+            at,
+        })
     }
 
     fn by_token(

@@ -205,7 +205,8 @@ rules! {
 
     Workflow { account, route: W::List } => "/client/v4/accounts/:account/workflows", Listing, Kept, Place::account(account);
     Workflow { account, route: W::Settings } => "/client/v4/accounts/:account/workflows/settings", Account, Kept, Place::account(account);
-    Workflow { account, route: W::Concurrency } => "/client/v4/accounts/:account/workflows/concurrency", Account, Kept, Place::account(account);
+    Workflow { account, route: W::Keys } => "/client/v4/accounts/:account/workflows/concurrency", Account, Kept, Place::account(account);
+    Workflow { account, route: W::Key(key) } => "/client/v4/accounts/:account/workflows/concurrency/:key", Account, Kept, Place::account(account).detail(key);
     Workflow { account, route: W::One(workflow) } => "/client/v4/accounts/:account/workflows/:workflow", Definition, Kept, Place::workflow(account, workflow);
     Workflow { account, route: W::Versions(workflow) } => "/client/v4/accounts/:account/workflows/:workflow/versions", Workflow, Kept, Place::workflow(account, workflow);
     Workflow { account, route: W::Version(workflow, version) } => "/client/v4/accounts/:account/workflows/:workflow/versions/:version", Workflow, Kept, Place::workflow(account, workflow).detail(version);

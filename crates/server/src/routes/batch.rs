@@ -35,6 +35,7 @@ fn check_ids(ids: &[String]) -> Result<(), Failure> {
 pub(super) async fn delete(call: &Call, body: Body, (account, workflow): (&str, &str)) -> Answer {
     let asked: BatchDeleteRequest = body::json(body, &call.app.limits).await?;
     check_ids(&asked.instances)?;
+    call.remarks.detail(asked.instances.join(", "));
     let cairn = &call.app.engine;
     cairn.workflow_row(account, workflow).await.map_err(engine)?;
     let mut outcomes: HashMap<&str, Option<ApiError>> = HashMap::new();
@@ -66,6 +67,7 @@ pub(super) async fn delete(call: &Call, body: Body, (account, workflow): (&str, 
 pub(super) async fn terminate(call: &Call, body: Body, (account, workflow): (&str, &str)) -> Answer {
     let ids: Vec<String> = body::json(body, &call.app.limits).await?;
     check_ids(&ids)?;
+    call.remarks.detail(ids.join(", "));
     let cairn = &call.app.engine;
     cairn.workflow_row(account, workflow).await.map_err(engine)?;
     let count = ids.len() as u64;
@@ -87,6 +89,7 @@ pub(super) async fn terminate_all(call: &Call, (account, workflow): (&str, &str)
         .workflow_row(account, workflow)
         .await
         .map_err(engine)?;
+    call.remarks.detail(call.query.text("status")?.unwrap_or("all"));
     let statuses = status.map_or_else(|| OPEN.to_vec(), |status| vec![status]);
     let begun = call
         .app

@@ -21,6 +21,14 @@ pub(super) async fn status(call: &Call, body: Body, (account, workflow, id): (&s
         StatusChange::Restart { from: None } => Control::Restart(RestartFrom::Beginning),
         StatusChange::Restart { from: Some(from) } => Control::Restart(RestartFrom::Step(step_key(from)?)),
     };
+    call.remarks.detail(match control {
+        Control::Pause => "pause",
+        Control::Resume => "resume",
+        Control::Terminate(Undo::Nothing) => "terminate",
+        Control::Terminate(Undo::Steps) => "terminate with rollback",
+        Control::Restart(RestartFrom::Beginning) => "restart",
+        Control::Restart(RestartFrom::Step(_)) => "restart from a step",
+    });
     let finished = call
         .app
         .engine

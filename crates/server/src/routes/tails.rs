@@ -2,6 +2,7 @@
 
 use super::scripts::existing;
 use super::words;
+use crate::access::Scheme;
 use crate::answer::{Answer, bad, done};
 use crate::app::{App, Call};
 use crate::body;
@@ -71,10 +72,9 @@ fn shown(call: &Call, row: &TailRow) -> Tail {
 
 /// As the request came, also where a proxy ends TLS.
 fn socket_scheme(call: &Call) -> &'static str {
-    let forwarded = call.headers.get("x-forwarded-proto");
-    match forwarded.and_then(|scheme| scheme.to_str().ok()) {
-        Some("https") => "wss",
-        Some(_) | None => "ws",
+    match call.visitor.scheme {
+        Scheme::Https => "wss",
+        Scheme::Http => "ws",
     }
 }
 

@@ -41,6 +41,7 @@ async fn changes_are_told_and_the_traffic_of_instances_is_not() {
             r#"{"status":"pause"}"#,
         ),
         ("DELETE", "/workflows/w/instances/j", ""),
+        ("POST", "/workflows/w/instances/batch/delete", r#"{"instances":["x","y"]}"#),
         ("DELETE", "/workflows/none", ""),
         ("DELETE", "/workflows/w", ""),
     ] {
@@ -54,17 +55,19 @@ async fn changes_are_told_and_the_traffic_of_instances_is_not() {
             row("PUT", ":workflow", 200),
             row("PATCH", "status", 200),
             row("DELETE", ":instance", 200),
+            row("POST", "delete", 200),
             row("DELETE", ":workflow", 404),
             row("DELETE", ":workflow", 200),
         ]
     );
-    let paused = &all[3];
+    let (paused, removed) = (&all[4], &all[2]);
+    assert_eq!((&paused["detail"], &removed["detail"]), (&json!("pause"), &json!("x, y")));
     assert_eq!(paused["actor"], json!({ "id": "root", "name": "root token" }));
     assert_eq!(
         (&paused["account"], &paused["workflow"], &paused["instance"]),
         (&json!("acc"), &json!("w"), &json!("i"))
     );
-    assert_eq!(all[5]["script"], "s");
+    assert_eq!(all[6]["script"], "s");
 }
 
 #[tokio::test]
