@@ -130,7 +130,7 @@ impl Waves {
 
     /// Goes (back) to a place, for branches that exclude each other.
     pub(crate) fn go_to(&mut self, place: u32) {
-        self.place = place;
+        self.place = if self.region.is_some() { place } else { 1 };
     }
 
     /// Begins a list within the present one.
@@ -240,6 +240,7 @@ impl Waves {
         let Some(region) = self.region.take() else {
             return;
         };
+        self.place = 1;
         let Some(list) = self.lists.get_mut(region.depth - 1) else {
             return;
         };

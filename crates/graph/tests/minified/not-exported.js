@@ -1,0 +1,1 @@
+var o=Object.defineProperty;var r=(n,t)=>o(n,"name",{value:t,configurable:!0});import{WorkflowEntrypoint as s}from"cloudflare:workers";var e=class extends s{static{r(this,"Flow")}async run(t,a){await a.do("never",async()=>1)}},f={Flow:e};export{f as default};
