@@ -9,7 +9,7 @@ use clap::ArgMatches;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
 /// What a file says, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -119,7 +119,7 @@ impl Reader<'_> {
         };
         let is_switch = (setting.least, setting.most) == (0, 1);
         let text = match value.get_ref() {
-            DeValue::Integer(number) => number.to_string(),
+            DeValue::Integer(number) => plain(number),
             DeValue::Boolean(on) if is_switch => u8::from(*on).to_string(),
             other => {
                 let reason = format!(
@@ -148,7 +148,7 @@ impl Reader<'_> {
         let wrong = || format!("it must be {}, not {}", flag.expected(), described(value));
         let text = match (flag.kind, value) {
             (Kind::Switch, DeValue::Boolean(on)) => on.to_string(),
-            (Kind::Number, DeValue::Integer(number)) => number.to_string(),
+            (Kind::Number, DeValue::Integer(number)) => plain(number),
             (Kind::Text, DeValue::String(text)) => text.to_string(),
             (Kind::Path, DeValue::String(text)) => self.resolved(text),
             (Kind::List, DeValue::Array(values)) => {
@@ -203,6 +203,12 @@ impl Reader<'_> {
             column: before[line_start..].chars().count() + 1,
         }
     }
+}
+
+/// A number as a flag takes it, whatever its base.
+fn plain(number: &DeInteger<'_>) -> String {
+    let value = i128::from_str_radix(number.as_str(), number.radix());
+    value.map_or_else(|_| number.to_string(), |value| value.to_string())
 }
 
 fn described(value: &DeValue<'_>) -> &'static str {

@@ -40,7 +40,10 @@ pub(super) struct Flag {
     pub(super) shown: String,
     /// The words it may be, if there are few.
     pub(super) words: Vec<String>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the reference, which a test makes"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the reference, which a test makes")
+    )]
     pub(super) about: String,
     /// Values are not shown.
     pub(super) is_secret: bool,
@@ -103,7 +106,9 @@ impl Flag {
             return format!("one of {}", words.join(", "));
         }
         match self.kind {
-            Kind::Text if self.shown == "ADDRESS" => "an address in quotes, such as \"127.0.0.1:8787\"".to_owned(),
+            Kind::Text if self.shown == "ADDRESS" => {
+                "an address in quotes, such as \"127.0.0.1:8787\"".to_owned()
+            }
             Kind::Text => "a text in quotes".to_owned(),
             Kind::Path => "a path in quotes".to_owned(),
             Kind::Number => "a whole number without quotes".to_owned(),

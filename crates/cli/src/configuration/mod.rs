@@ -73,7 +73,11 @@ pub(crate) type Environment = dyn Fn(&str) -> Option<OsString>;
 /// # Errors
 /// [`Refused`]
 pub(crate) fn read() -> Result<Configured, Refused> {
-    read_from(std::env::args_os().collect(), &|name| std::env::var_os(name), Path::new(""))
+    read_from(
+        std::env::args_os().collect(),
+        &|name| std::env::var_os(name),
+        Path::new(""),
+    )
 }
 
 /// The configuration that `serve` has without flags but for a file that is named; or what is wrong with it, a mistake a line.
@@ -95,11 +99,7 @@ pub(crate) fn of_serve(file: Option<&Path>) -> Result<Configured, String> {
     })
 }
 
-fn read_from(
-    given: Vec<OsString>,
-    environment: &Environment,
-    folder: &Path,
-) -> Result<Configured, Refused> {
+fn read_from(given: Vec<OsString>, environment: &Environment, folder: &Path) -> Result<Configured, Refused> {
     let lenient = Arguments::command()
         .ignore_errors(true)
         .try_get_matches_from(&given);
@@ -114,96 +114,110 @@ fn read_from(
     let Some(at) = at else {
         return strict(given, Sources::default());
     };
-    let mut problems = Vec::new();
-    let flags = flag::all();
-    let read = file::find(seen, environment, folder).and_then(|path| match path {
-        Some(path) => file::read(&path, &flags).map(Some),
-        None => Ok(None),
-    });
-    let read = read.unwrap_or_else(|problem| {
-        problems.push(problem);
-        None
-    });
-    let mut sources = Sources::default();
-    let mut injected = Vec::new();
-    let mut values = BTreeMap::new();
-    let (path, from_file, settings) = match read {
-        Some(read) => {
-            problems.extend(read.problems);
-            (Some(read.path), read.flags, read.settings)
-        }
-        None => (None, BTreeMap::new(), Vec::new()),
-    };
-    sources.file = path;
-    for flag in &flags {
-        let is_flag = seen.try_contains_id(&flag.id).unwrap_or(false)
-            && seen.value_source(&flag.id) == Some(ValueSource::CommandLine);
-        let variable = flag.variable.as_deref().and_then(|name| Some((name, environment(name)?)));
-        let source = match (is_flag, variable, from_file.get(&flag.long)) {
-            (true, ..) => {
-                values.insert(flag.long.clone(), flag.raw(seen));
-                Source::Flag
-            }
-            (false, Some((name, value)), _) => {
-                let text = value.to_string_lossy().into_owned();
-                if let Err(expected) = flag.check(&text) {
-                    problems.push(Problem::of_variable(name, &text, &expected));
-                }
-                values.insert(flag.long.clone(), text);
-                Source::Variable(name.to_owned())
-            }
-            (false, None, Some((value, place))) => {
-                injected.extend(flag.as_argument(value));
-                values.insert(flag.long.clone(), value.clone());
-                Source::File(place.clone())
-            }
-            (false, None, None) => {
-                values.extend(flag.default.clone().map(|value| (flag.long.clone(), value)));
-                Source::Default
-            }
-        };
-        sources.flags.insert(flag.long.clone(), source);
-    }
-    problems.extend(problem::between(&values, &sources));
-    for (assignment, place) in settings {
-        injected.push(format!("--{SETTINGS_FLAG}={assignment}").into());
-        sources.settings.push((assignment, Source::File(place)));
-    }
-    take_settings(seen, environment, (&mut injected, &mut sources, &mut problems));
-    if !problems.is_empty() {
-        problems.sort();
-        return Err(Refused::Configuration(problems));
+    let mut gathered = Gathered::default();
+    gathered.read_file(seen, environment, folder);
+    gathered.take_flags(seen, environment);
+    let between = problem::between(&gathered.values, &gathered.sources);
+    gathered.problems.extend(between);
+    gathered.take_settings(seen, environment);
+    if !gathered.problems.is_empty() {
+        gathered.problems.sort();
+        return Err(Refused::Configuration(gathered.problems));
     }
     let mut given = given;
-    given.splice(at + 1..at + 1, injected);
-    strict(given, sources)
+    given.splice(at + 1..at + 1, gathered.injected);
+    strict(given, gathered.sources)
 }
 
-/// Settings of the environment, which flags would otherwise hide altogether, then those of flags.
-fn take_settings(
-    seen: &ArgMatches,
-    environment: &Environment,
-    (injected, sources, problems): (&mut Vec<OsString>, &mut Sources, &mut Vec<Problem>),
-) {
-    if let Some(variable) = environment(SETTINGS_VARIABLE) {
+/// What is said, wherever it is said.
+#[derive(Default)]
+struct Gathered {
+    /// What the file says, and where.
+    file: file::Read,
+    /// Values of flags in force, by long name.
+    values: BTreeMap<String, String>,
+    /// What the parser of the command line is given beside the flags that are there.
+    injected: Vec<OsString>,
+    sources: Sources,
+    problems: Vec<Problem>,
+}
+
+impl Gathered {
+    fn read_file(&mut self, seen: &ArgMatches, environment: &Environment, folder: &Path) {
+        let read = file::find(seen, environment, folder).and_then(|path| match path {
+            Some(path) => file::read(&path, &flag::all()).map(Some),
+            None => Ok(None),
+        });
+        match read {
+            Ok(Some(mut read)) => {
+                self.problems.append(&mut read.problems);
+                self.sources.file = Some(read.path.clone());
+                self.file = read;
+            }
+            Ok(None) => {}
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    fn take_flags(&mut self, seen: &ArgMatches, environment: &Environment) {
+        for flag in flag::all() {
+            let is_flag = seen.try_contains_id(&flag.id).unwrap_or(false)
+                && seen.value_source(&flag.id) == Some(ValueSource::CommandLine);
+            let variable = flag.variable.as_deref();
+            let variable = variable.and_then(|name| Some((name, environment(name)?)));
+            let (value, source) = match (is_flag, variable, self.file.flags.get(&flag.long)) {
+                (true, ..) => (Some(flag.raw(seen)), Source::Flag),
+                (false, Some((name, value)), _) => {
+                    let text = value.to_string_lossy().into_owned();
+                    if let Err(expected) = flag.check(&text) {
+                        self.problems.push(Problem::of_variable(name, &text, &expected));
+                    }
+                    (Some(text), Source::Variable(name.to_owned()))
+                }
+                (false, None, Some((value, place))) => {
+                    self.injected.extend(flag.as_argument(value));
+                    (Some(value.clone()), Source::File(place.clone()))
+                }
+                (false, None, None) => (flag.default.clone(), Source::Default),
+            };
+            self.values.extend(value.map(|value| (flag.long.clone(), value)));
+            self.sources.flags.insert(flag.long, source);
+        }
+    }
+
+    /// Settings of the file, then those of the environment, which flags would otherwise hide altogether, then those of flags.
+    fn take_settings(&mut self, seen: &ArgMatches, environment: &Environment) {
+        for (assignment, place) in std::mem::take(&mut self.file.settings) {
+            self.inject(assignment, Source::File(place));
+        }
+        let variable = environment(SETTINGS_VARIABLE).unwrap_or_default();
         let text = variable.to_string_lossy().into_owned();
         for assignment in text.split(',').filter(|text| !text.is_empty()) {
             if let Err(error) = flag::check_setting(assignment) {
-                problems.push(Problem::of_variable(SETTINGS_VARIABLE, assignment, &error));
+                let problem = Problem::of_setting(SETTINGS_VARIABLE, &error);
+                self.problems.push(problem);
             }
-            injected.push(format!("--{SETTINGS_FLAG}={assignment}").into());
-            let source = Source::Variable(SETTINGS_VARIABLE.to_owned());
-            sources.settings.push((assignment.to_owned(), source));
+            self.inject(
+                assignment.to_owned(),
+                Source::Variable(SETTINGS_VARIABLE.to_owned()),
+            );
+        }
+        if seen.value_source(SETTINGS_FLAG) != Some(ValueSource::CommandLine) {
+            return;
+        }
+        for assignment in seen.get_many::<String>(SETTINGS_FLAG).into_iter().flatten() {
+            if let Err(error) = flag::check_setting(assignment) {
+                let problem = Problem::of_flag(SETTINGS_FLAG, assignment, &error);
+                self.problems.push(problem);
+            }
+            self.sources.settings.push((assignment.clone(), Source::Flag));
         }
     }
-    if seen.value_source(SETTINGS_FLAG) != Some(ValueSource::CommandLine) {
-        return;
-    }
-    for assignment in seen.get_many::<String>(SETTINGS_FLAG).into_iter().flatten() {
-        if let Err(error) = flag::check_setting(assignment) {
-            problems.push(Problem::of_flag(SETTINGS_FLAG, assignment, &error));
-        }
-        sources.settings.push((assignment.clone(), Source::Flag));
+
+    fn inject(&mut self, assignment: String, source: Source) {
+        self.injected
+            .push(format!("--{SETTINGS_FLAG}={assignment}").into());
+        self.sources.settings.push((assignment, source));
     }
 }
 

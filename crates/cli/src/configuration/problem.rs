@@ -56,6 +56,15 @@ impl Problem {
         }
     }
 
+    /// A setting in a variable; `reason` is a whole sentence.
+    pub(super) fn of_setting(variable: &str, reason: &str) -> Self {
+        Self {
+            place: None,
+            elsewhere: format!("environment variable {variable}"),
+            text: reason.to_owned(),
+        }
+    }
+
     pub(super) fn of_flag(long: &str, value: &str, reason: &str) -> Self {
         Self {
             place: None,
