@@ -85,15 +85,13 @@ pub enum ApiError {
     KeyNotFound,
     /// A concurrency key with this name exists. The number is Cairn's own.
     KeyExists,
-    /// A latest version names the concurrency key. The number is Cairn's own.
-    KeyInUse,
     /// Cairn does not have this (yet). The number is Cairn's own.
     NotSupported,
 }
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 41] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
@@ -134,7 +132,6 @@ impl ApiError {
         Self::TestConflict,
         Self::KeyNotFound,
         Self::KeyExists,
-        Self::KeyInUse,
         Self::NotSupported,
     ];
 
@@ -190,8 +187,8 @@ impl ApiError {
             Self::TestConflict => (10498, 409, Some("workflows.api.error.test.conflict")),
             Self::KeyNotFound => (10480, 404, Some("workflows.api.error.concurrency.not_found")),
             Self::KeyExists => (10481, 409, Some("workflows.api.error.concurrency.already_exists")),
-            Self::KeyInUse => (10482, 409, Some("workflows.api.error.concurrency.in_use")),
-            Self::NotSupported => (10494, 501, Some("workflows.api.error.not_supported")),
+            // Not 501: Cloudflare's SDKs send what is answered with 5xx again.
+            Self::NotSupported => (10494, 400, Some("workflows.api.error.not_supported")),
         }
     }
 

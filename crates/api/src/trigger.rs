@@ -43,7 +43,9 @@ impl EventTrigger {
     pub fn check(&self) -> Result<(), String> {
         let check = |field: &str, name: &str, most: usize| match name.chars().count() {
             count if (1..=most).contains(&count) => Ok(()),
-            count => Err(format!("{field} has {count} characters; it must have 1 to {most}")),
+            count => Err(format!(
+                "{field} has {count} characters; it must have 1 to {most}"
+            )),
         };
         check("type", &self.event_type, 255)?;
         for TriggerTarget::Workflow {

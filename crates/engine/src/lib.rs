@@ -9,6 +9,7 @@ mod catalog;
 mod claims;
 mod clock;
 mod committer;
+mod crons;
 mod deployments;
 mod details;
 mod dispatcher;
@@ -20,6 +21,7 @@ mod follow;
 mod followers;
 mod graphs;
 mod instances;
+mod keys;
 mod limits;
 mod maintenance;
 mod message;
@@ -37,6 +39,7 @@ mod testing;
 mod versions;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
+pub use crons::CronDetails;
 pub use clock::{Clock, ShiftedClock, SystemClock};
 pub use deployments::{Deployment, Origin};
 pub use details::{InstanceDetails, Preview, StepOutput, StepStream};
@@ -61,7 +64,7 @@ pub use cairn_core::{
 };
 pub use cairn_runtime::{Firing, Module, ModuleKind, Value};
 pub use cairn_store::{
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, ScriptRow, ScriptVersionRow, SortOrder,
+    InstanceFilter, InstanceNo, InstancePage, InstanceRow, KeyRow, ScriptRow, ScriptVersionRow, SortOrder,
     StatusCounts, StoreError, Trigger, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 
@@ -134,6 +137,8 @@ struct Shared {
     known_limits: Mutex<HashMap<(String, String), Limits>>,
     /// Wakes whoever fires schedules.
     schedules_changed: tokio::sync::Notify,
+    /// Wakes whoever fires schedules of scripts.
+    crons_changed: tokio::sync::Notify,
     /// Held while schedules are counted and put.
     schedule_puts: tokio::sync::Mutex<()>,
     /// Held while a script is changed.
@@ -187,6 +192,7 @@ impl Engine {
             pulse: pulse::Pulse::begun(),
             known_limits: Mutex::default(),
             schedules_changed: tokio::sync::Notify::new(),
+            crons_changed: tokio::sync::Notify::new(),
             schedule_puts: tokio::sync::Mutex::default(),
             script_locks: amend::ScriptLocks::default(),
         });

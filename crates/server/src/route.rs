@@ -99,7 +99,8 @@ pub(crate) enum ScriptRoute {
 pub(crate) enum WorkflowRoute {
     List,
     Settings,
-    Concurrency,
+    Keys,
+    Key(String),
     One(String),
     Versions(String),
     Version(String, String),
@@ -197,7 +198,8 @@ impl Route {
         let route = match (first, second, tail) {
             ("", "", None) => WorkflowRoute::List,
             ("settings", "", None) => WorkflowRoute::Settings,
-            ("concurrency", _, None) => WorkflowRoute::Concurrency,
+            ("concurrency", "", None) => WorkflowRoute::Keys,
+            ("concurrency", key, None | Some("")) => WorkflowRoute::Key(name(key)?),
             (workflow, "", None) => WorkflowRoute::One(name(workflow)?),
             (workflow, "versions", None | Some("")) => WorkflowRoute::Versions(name(workflow)?),
             (workflow, "versions", Some(version)) => match cut(version) {
@@ -459,6 +461,8 @@ mod tests {
         assert_eq!(parse("workflows"), workflow(WorkflowRoute::List));
         assert_eq!(parse("workflows/w"), workflow(WorkflowRoute::One("w".into())));
         assert_eq!(parse("workflows/settings"), workflow(WorkflowRoute::Settings));
+        assert_eq!(parse("workflows/concurrency"), workflow(WorkflowRoute::Keys));
+        assert_eq!(parse("workflows/concurrency/k"), workflow(WorkflowRoute::Key("k".into())));
         assert_eq!(
             parse("workflows/w/versions/v/graph"),
             workflow(WorkflowRoute::Graph("w".into(), "v".into(), GraphForm::Graph))

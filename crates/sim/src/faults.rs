@@ -10,7 +10,7 @@ use cairn_store::{
     Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, DeploymentRow, InboxMessage, InboxNo,
     InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load,
     NewDeployment, NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    ScriptStore, ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, SweptVersions,
+    CronRow, CronStore, KeyRow, KeyStore, ScriptStore, ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, SweptVersions,
     WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use std::time::Duration;
@@ -361,6 +361,30 @@ impl<S: Store> Store for Faulty<S> {
 }
 
 #[async_trait]
+impl<S: Store> CronStore for Faulty<S> {
+    async fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
+        self.inner.crons().await
+    }
+
+    async fn script_crons(&self, account: &str, script: &str) -> Result<Vec<CronRow>, StoreError> {
+        self.inner.script_crons(account, script).await
+    }
+
+    async fn put_script_crons(
+        &self,
+        account: &str,
+        script: &str,
+        crons: (Vec<String>, Timestamp),
+    ) -> Result<bool, StoreError> {
+        self.inner.put_script_crons(account, script, crons).await
+    }
+
+    async fn cron_done(&self, script: i64, cron: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.inner.cron_done(script, cron, until).await
+    }
+}
+
+#[async_trait]
 impl<S: Store> ScriptStore for Faulty<S> {
     async fn deploy(&self, deployment: NewDeployment) -> Result<bool, StoreError> {
         self.inner.deploy(deployment).await
@@ -410,5 +434,33 @@ impl<S: Store> ScriptStore for Faulty<S> {
 
     async fn replace_metadata(&self, versions: Vec<(String, String)>) -> Result<(), StoreError> {
         self.inner.replace_metadata(versions).await
+    }
+}
+
+#[async_trait]
+impl<S: Store> KeyStore for Faulty<S> {
+    async fn add_key(&self, key: KeyRow) -> Result<bool, StoreError> {
+        self.inner.add_key(key).await
+    }
+
+    async fn keys(&self, account: &str, page: WorkflowPage) -> Result<(Vec<KeyRow>, u64), StoreError> {
+        self.inner.keys(account, page).await
+    }
+
+    async fn key(&self, account: &str, id: &str) -> Result<Option<KeyRow>, StoreError> {
+        self.inner.key(account, id).await
+    }
+
+    async fn limit_key(
+        &self,
+        account: &str,
+        id: &str,
+        change: (u32, Timestamp),
+    ) -> Result<Option<KeyRow>, StoreError> {
+        self.inner.limit_key(account, id, change).await
+    }
+
+    async fn remove_key(&self, account: &str, id: &str) -> Result<Option<KeyRow>, StoreError> {
+        self.inner.remove_key(account, id).await
     }
 }

@@ -6,8 +6,10 @@
 mod access;
 mod catalog;
 pub mod conformance;
+mod cron;
 mod error;
 mod instance;
+mod keys;
 pub mod memory;
 mod page;
 mod scripts;
@@ -21,11 +23,13 @@ pub use catalog::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
     SweptVersions, WorkflowRow, WorkflowVersionRow,
 };
+pub use cron::{CronRow, CronStore};
 pub use error::{CommitError, CreateError, SendError, StoreError};
 pub use instance::{
     Claim, Claimed, Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Lease,
     Load, NewInstance, NewMessage, NodeId, Payload, Release, Repin, Start, StatusCounts, Trigger,
 };
+pub use keys::{KeyRow, KeyStore};
 pub use memory::MemoryStore;
 pub use page::{InstanceFilter, InstancePage, SortOrder, WorkflowPage};
 pub use scripts::{DeploymentRow, NewDeployment, ScriptStore};
@@ -42,7 +46,7 @@ use cairn_core::{Seq, Timestamp};
 /// - entries and messages are opaque bytes: the store never reads inside them;
 /// - what was accepted ([`Store::create`], [`Store::send`]) is found by some [`Store::claim`] later, whatever crashes.
 #[async_trait]
-pub trait Store: ScriptStore + Send + Sync + 'static {
+pub trait Store: ScriptStore + KeyStore + CronStore + Send + Sync + 'static {
     // Instances: the hot path.
 
     /// Creates instances, each with its first journal entry. One result per element, in order: an id that exists (or

@@ -17,10 +17,12 @@ pub(super) const ACCOUNT: &str = "/client/v4/accounts/{account_id}";
 /// Name of the schema of failures.
 const FAILURE: &str = "Failure";
 /// What can go wrong everywhere.
-const EVERYWHERE: [ApiError; 6] = [
+const EVERYWHERE: [ApiError; 8] = [
     ApiError::Body,
     ApiError::Authentication,
+    ApiError::NotAllowed,
     ApiError::ForeignOrigin,
+    ApiError::TooManyFailures,
     ApiError::NoRoute,
     ApiError::Internal,
     ApiError::Unavailable,
@@ -94,6 +96,13 @@ impl Operation {
         if path.contains("{instance_id}") {
             operation = operation.path_word::<super::words::AddressableId>("instance_id");
         }
+        operation
+    }
+
+    /// An operation beside accounts.
+    pub(super) fn of_server(method: HttpMethod, path: &str, id_and_does: (&str, &str)) -> Self {
+        let mut operation = Self::new(method, path.into(), id_and_does);
+        operation.errors.extend(EVERYWHERE);
         operation
     }
 

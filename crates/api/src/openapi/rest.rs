@@ -1,13 +1,16 @@
 //! The operations beside workflows: event triggers, health, the description itself.
 
-use super::document::{Document, Operation, text};
-use crate::{ApiError, EventTrigger, ScriptTriggers, TriggersDeleted};
+use super::document::{Body, Document, Operation, number, text};
+use crate::{
+    ApiError, AuditEntry, EventTrigger, ScriptTriggers, TokenCreate, TokenInfo, TokenRevoked, TriggersDeleted,
+};
 use utoipa::openapi::{ContentBuilder, HttpMethod, ObjectBuilder, RefOr, ResponseBuilder, Schema, Type};
 
 /// Adds them.
 pub(super) fn add(document: &mut Document) {
     triggers(document);
     health(document);
+    tokens(document);
 }
 
 fn triggers(document: &mut Document) {
@@ -99,5 +102,59 @@ fn health(document: &mut Document) {
         Operation::public(HttpMethod::Get, "/openapi.json", ("openapi", "This description"))
             .tag("server")
             .response(200, answer("application/json", ObjectBuilder::new(), "It.")),
+    );
+}
+
+/// Cairn's own routes: tokens and the audit log.
+fn tokens(document: &mut Document) {
+    let operation =
+        |method, path: &str, id_and_does| Operation::of_server(method, path, id_and_does).tag("access");
+    document.add(
+        operation(
+            HttpMethod::Get,
+            "/cairn/v1/tokens",
+            ("listTokens", "The tokens that the asker's covers, newest first"),
+        )
+        .offset_pages(20)
+        .pages::<TokenInfo>(),
+    );
+    document.add(
+        operation(
+            HttpMethod::Post,
+            "/cairn/v1/tokens",
+            ("createToken", "Makes a token"),
+        )
+        .about("Its `value` is in this answer and in no other.")
+        .body::<TokenCreate>(Body::Needed)
+        .gives::<TokenInfo>(),
+    );
+    let one = "/cairn/v1/tokens/{token_id}";
+    let id = || text().min_length(Some(1)).into();
+    document.add(
+        operation(HttpMethod::Get, one, ("getToken", "A token, without its value"))
+            .path("token_id", id())
+            .fails(&[ApiError::TokenNotFound])
+            .gives::<TokenInfo>(),
+    );
+    document.add(
+        operation(
+            HttpMethod::Delete,
+            one,
+            ("revokeToken", "Revokes a token, at once"),
+        )
+        .path("token_id", id())
+        .fails(&[ApiError::TokenNotFound])
+        .gives::<TokenRevoked>(),
+    );
+    document.add(
+        operation(
+            HttpMethod::Get,
+            "/cairn/v1/audit",
+            ("listAudit", "Changes that were asked for, newest first"),
+        )
+        .query("account", text().min_length(Some(1)), "Those of this account.")
+        .query("before", number(i64::MIN), "Those with a smaller id.")
+        .query("limit", number(1).maximum(Some(1_000)), "At most so many.")
+        .lists::<AuditEntry>(),
     );
 }

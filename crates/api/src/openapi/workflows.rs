@@ -165,7 +165,7 @@ fn keys(document: &mut Document) {
             one,
             ("patchConcurrencyKey", "Changes the limit of a concurrency key"),
         )
-        .about("Steps that hold it go on, though there are more than the new limit.")
+        .about("Keys are kept and not enforced yet.")
         .path("key_id", id())
         .body::<KeyPatch>(Body::Needed)
         .fails(&[ApiError::KeyNotFound])
@@ -175,13 +175,10 @@ fn keys(document: &mut Document) {
         operation(
             HttpMethod::Delete,
             one,
-            (
-                "deleteConcurrencyKey",
-                "Deletes a concurrency key that no latest version names",
-            ),
+            ("deleteConcurrencyKey", "Deletes a concurrency key"),
         )
         .path("key_id", id())
-        .fails(&[ApiError::KeyNotFound, ApiError::KeyInUse])
+        .fails(&[ApiError::KeyNotFound])
         .gives::<ConcurrencyKey>(),
     );
 }

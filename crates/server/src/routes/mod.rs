@@ -3,6 +3,7 @@
 pub(crate) mod access;
 mod batch;
 mod commands;
+mod concurrency;
 mod create;
 mod deployments;
 mod describe;
@@ -11,6 +12,7 @@ pub(crate) mod health;
 pub(crate) mod instances;
 pub(crate) mod openapi;
 mod origin;
+mod script_crons;
 mod script_list;
 pub(crate) mod script_settings;
 pub(crate) mod scripts;

@@ -71,7 +71,9 @@ const UNITS: [&str; 7] = ["second", "minute", "hour", "day", "week", "month", "y
 
 /// A number that is whole, however it is written.
 fn whole(number: &serde_json::Number) -> Option<u64> {
-    let written = number.as_f64().filter(|value| value.fract() == 0.0 && *value >= 0.0);
+    let written = number
+        .as_f64()
+        .filter(|value| value.fract() == 0.0 && *value >= 0.0);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -98,7 +100,12 @@ fn millis(field: &str, value: DurationValue) -> Result<u64, Failure> {
         DurationValue::Text(text) if is_number_and_unit(&text) => {
             let parsed = parse_duration(&DurationInput::Text(text));
             // Of this form only what is too long is none.
-            Some(parsed.ok().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(LONGEST_MILLIS))
+            Some(
+                parsed
+                    .ok()
+                    .and_then(|millis| u64::try_from(millis).ok())
+                    .unwrap_or(LONGEST_MILLIS),
+            )
         }
         DurationValue::Text(_) => None,
     };

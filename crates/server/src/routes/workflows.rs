@@ -1,6 +1,6 @@
 //! `…/workflows/…` without instances: definitions and their versions.
 
-use super::{graphs, words};
+use super::{concurrency, graphs, words};
 use super::workflow_put::put_workflow;
 use crate::answer::{Answer, done, engine, page};
 use crate::app::Call;
@@ -30,10 +30,8 @@ pub(crate) async fn handle(call: &Call, body: Body, (account, route): (&str, Wor
         (WorkflowRoute::Settings, Method::GET) => settings(call, account).await,
         (WorkflowRoute::Settings, Method::PATCH) => patch_settings(call, body, account).await,
         (WorkflowRoute::Settings, _) => Err(call.wrong_method("GET, PATCH")),
-        (WorkflowRoute::Concurrency, _) => Err(Failure::new(
-            ApiError::NotSupported,
-            "concurrency keys are not available yet; use concurrency.limit of the workflow",
-        )),
+        (WorkflowRoute::Keys, _) => concurrency::all(call, body, account).await,
+        (WorkflowRoute::Key(id), _) => concurrency::one(call, body, (account, &id)).await,
         (WorkflowRoute::One(name), Method::GET) => one(call, account, &name).await,
         (WorkflowRoute::One(name), Method::PUT) => put(call, body, account, &name).await,
         (WorkflowRoute::One(name), Method::DELETE) => delete(call, account, &name).await,

@@ -29,8 +29,13 @@ fn close(json: Json) -> Json {
     match json {
         Json::Array(elements) => elements.into_iter().map(close).collect(),
         Json::Object(fields) => {
-            let mut fields: serde_json::Map<_, _> = fields.into_iter().map(|(name, value)| (name, close(value))).collect();
-            if fields.get("properties").is_some_and(Json::is_object) && fields.get("type") == Some(&json!("object")) {
+            let mut fields: serde_json::Map<_, _> = fields
+                .into_iter()
+                .map(|(name, value)| (name, close(value)))
+                .collect();
+            if fields.get("properties").is_some_and(Json::is_object)
+                && fields.get("type") == Some(&json!("object"))
+            {
                 fields.entry("additionalProperties").or_insert(json!(false));
             }
             Json::Object(fields)
@@ -49,9 +54,6 @@ fn template(path: &str) -> Option<String> {
     }
     for (ours, theirs) in NAMES {
         template = template.replace(ours, theirs);
-    }
-    if path.ends_with("/dag") {
-        template = template.replace("/graph", "/dag");
     }
     assert!(
         DESCRIPTION["paths"][&template].is_object(),
@@ -83,7 +85,11 @@ fn check(what: &str, validator: &Validator, json: &Json) {
         .iter_errors(json)
         .map(|error| format!("{} at {:?}", error, error.instance_path().to_string()))
         .collect();
-    assert!(wrong.is_empty(), "{what} is not as described: {}\n{json}", wrong.join("; "));
+    assert!(
+        wrong.is_empty(),
+        "{what} is not as described: {}\n{json}",
+        wrong.join("; ")
+    );
 }
 
 /// Checks one exchange; the path may have a query.
@@ -96,18 +102,32 @@ pub(super) fn hold(method: &str, uri: &str, (body, answered): (&str, &Answered))
     let status = answered.status.as_u16();
     let name = format!("{method} {template}");
     if !operation.is_object() {
-        assert!((400..500).contains(&status), "{name} is not described, but done: {status}");
+        assert!(
+            (400..500).contains(&status),
+            "{name} is not described, but done: {status}"
+        );
         return;
     }
     let closed = &CLOSED["paths"][&template][method.to_lowercase()]["responses"][status.to_string()];
     let response = resolved(&CLOSED, closed);
-    assert!(response.is_object(), "{name} answers {status}, which is not described: {}", answered.text);
+    assert!(
+        response.is_object(),
+        "{name} answers {status}, which is not described: {}",
+        answered.text
+    );
     let content_type = answered.headers["content-type"].to_str().unwrap();
     let content = &response["content"][content_type];
-    assert!(content.is_object(), "{name} answers {status} with {content_type}, which is not described");
+    assert!(
+        content.is_object(),
+        "{name} answers {status} with {content_type}, which is not described"
+    );
     if content_type == "application/json" {
         let validator = validator(format!("{name} {status}"), &CLOSED, &content["schema"]);
-        check(&format!("the answer of {name} with {status}"), &validator, &answered.json());
+        check(
+            &format!("the answer of {name} with {status}"),
+            &validator,
+            &answered.json(),
+        );
     }
     if status == 200 {
         request(&name, operation, (query, body));
@@ -131,11 +151,17 @@ fn request(name: &str, operation: &Json, (query, body): (&str, &str)) {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (parameter, value) = pair.split_once('=').unwrap_or((pair, ""));
         let known = operation["parameters"].as_array().unwrap().iter();
-        let described = known.clone().find(|known| known["in"] == "query" && known["name"] == parameter);
-        let described = described.unwrap_or_else(|| panic!("{name} has read {parameter}, which is not described"));
+        let described = known
+            .clone()
+            .find(|known| known["in"] == "query" && known["name"] == parameter);
+        let described =
+            described.unwrap_or_else(|| panic!("{name} has read {parameter}, which is not described"));
         let schema = &described["schema"];
         let value = crate::route::decode(value).unwrap();
-        let json = match (resolved(&DESCRIPTION, schema)["type"].as_str(), value.parse::<u64>()) {
+        let json = match (
+            resolved(&DESCRIPTION, schema)["type"].as_str(),
+            value.parse::<u64>(),
+        ) {
             (Some("integer"), Ok(number)) => json!(number),
             (Some("array"), _) => json!([value]),
             _ => json!(value),
@@ -154,16 +180,32 @@ async fn every_operation_has_a_route() {
             continue;
         };
         let mut path = below.to_owned();
-        for (name, value) in [("{workflow_name}", "w"), ("{script_name}", "s"), ("{event_type}", "go"), ("{instance_id}", "one")] {
+        for (name, value) in [
+            ("{workflow_name}", "w"),
+            ("{script_name}", "s"),
+            ("{event_type}", "go"),
+            ("{instance_id}", "one"),
+        ] {
             path = path.replace(name, value);
         }
-        path = path.replace("{version_id}", "00000000-0000-4000-8000-000000000000").replace("{key_id}", "none");
+        path = path
+            .replace("{version_id}", "00000000-0000-4000-8000-000000000000")
+            .replace("{key_id}", "none");
         for method in ["GET", "PUT", "POST", "PATCH", "DELETE"] {
             let answered = world.call(method, &path, "").await;
             let is_described = item[method.to_lowercase()].is_object();
-            let code = if answered.status == 200 { 0 } else { answered.failure().1 };
+            let code = if answered.status == 200 {
+                0
+            } else {
+                answered.failure().1
+            };
             assert_ne!(code, 7003, "{method} {template}");
-            assert_eq!(code != 7001, is_described, "{method} {template}: {}", answered.text);
+            assert_eq!(
+                code != 7001,
+                is_described,
+                "{method} {template}: {}",
+                answered.text
+            );
         }
     }
 }
@@ -184,7 +226,12 @@ async fn the_description_needs_no_token() {
 fn what_is_not_described_is_seen() {
     let answered = |status: u16, text: &str| Answered {
         status: axum::http::StatusCode::from_u16(status).unwrap(),
-        headers: [("content-type".parse().unwrap(), "application/json".parse().unwrap())].into_iter().collect(),
+        headers: [(
+            "content-type".parse().unwrap(),
+            "application/json".parse().unwrap(),
+        )]
+        .into_iter()
+        .collect(),
         text: text.into(),
     };
     let seen = |status: u16, result: Json, query: &str| {

@@ -17,8 +17,10 @@ use std::time::Duration;
 enum Came {
     /// As the answer to a request.
     Answered(Answered),
-    /// Not by a request that a test could send; what covers it instead.
+    /// Not by a request that a test could send; the test that covers it instead, and why.
     Otherwise(&'static str),
+    /// Not at all, short of a defect; why.
+    Never(&'static str),
 }
 
 impl From<Answered> for Came {
@@ -75,6 +77,7 @@ async fn every_kind_of_error_comes_of_a_request() {
                 seen.entry(error.code()).or_default().push(status);
             }
             Came::Otherwise(how) => assert!(how.contains("::"), "{error:?}: {how:?} names no test"),
+            Came::Never(why) => assert!(!why.is_empty(), "{error:?}"),
         }
     }
     for (code, statuses) in REFERENCE {
@@ -90,81 +93,67 @@ async fn every_kind_of_error_comes_of_a_request() {
 
 async fn produce(error: ApiError) -> Came {
     match error {
-        ApiError::NoRoute => World::new().await.get("/d1/database").await.into(),
-        ApiError::MethodNotAllowed => World::new().await.call("DELETE", "/workflows", "").await.into(),
-        ApiError::Authentication => World::new()
-            .await
-            .ask("wrong", ("GET", "/client/v4/user"), "")
-            .await
-            .into(),
+        ApiError::NoRoute => get("/d1/database").await,
+        ApiError::MethodNotAllowed => call("DELETE", "/workflows", "").await,
+        ApiError::Authentication => ask("wrong", "/client/v4/user").await,
         ApiError::NotAllowed => not_allowed().await,
-        ApiError::TokenNotFound => root(("GET", "/cairn/v1/tokens/nope")).await,
+        ApiError::TokenNotFound => ask(TOKEN, "/cairn/v1/tokens/nope").await,
         ApiError::TooManyFailures => too_many_failures().await,
         ApiError::ForeignOrigin => foreign_origin().await,
         ApiError::Internal => internal().await,
         ApiError::Unavailable => uploaded(METADATA, "unavailable").await,
-        ApiError::OutcomeUnknown => outcome_unknown().await,
-        ApiError::Body => World::deployed()
-            .await
-            .call("PUT", "/workflows/w", "{")
-            .await
-            .into(),
+        ApiError::OutcomeUnknown => Came::Otherwise(UNREAD),
+        ApiError::Body => call("PUT", "/workflows/w", "{").await,
         ApiError::BodyTooLarge => body_too_large().await,
         ApiError::BodyTimeout => body_timeout().await,
-        ApiError::ScriptNotFound => World::new()
-            .await
-            .get("/workers/scripts/nope/versions")
-            .await
-            .into(),
-        ApiError::ServiceNotFound => World::new().await.get("/workers/services/nope").await.into(),
+        ApiError::ScriptNotFound => get("/workers/scripts/nope/versions").await,
+        ApiError::ServiceNotFound => get("/workers/services/nope").await,
         ApiError::ScriptInvalid => uploaded(METADATA, "throw 1").await,
         ApiError::InheritInvalid => inherit_invalid().await,
         ApiError::ScriptInUse => script_in_use().await,
-        ApiError::SecretNotFound => World::deployed()
-            .await
-            .get("/workers/scripts/s/secrets/nope")
-            .await
-            .into(),
+        ApiError::SecretNotFound => get_deployed("/workers/scripts/s/secrets/nope").await,
         ApiError::SettingsNotDeployed => settings_not_deployed().await,
         ApiError::LatestNotDeployed => latest_not_deployed().await,
         ApiError::SecretsChanged => secrets_changed().await,
-        ApiError::NoVersions => {
-            Came::Otherwise("engine::latest_version: a script has versions for as long as it is there")
-        }
-        ApiError::WorkflowNotFound => World::new().await.get("/workflows/nope").await.into(),
+        ApiError::NoVersions => Came::Never("a script comes with its first version, and its newest stays"),
+        ApiError::WorkflowNotFound => get("/workflows/nope").await,
         ApiError::WorkflowNotDeployed => workflow_not_deployed().await,
         ApiError::JurisdictionImmutable => jurisdiction_immutable().await,
-        ApiError::VersionNotFound => World::deployed()
-            .await
-            .get("/workflows/w/versions/nope")
-            .await
-            .into(),
-        ApiError::InstanceNotFound => World::deployed()
-            .await
-            .get("/workflows/w/instances/nope")
-            .await
-            .into(),
+        ApiError::VersionNotFound => get_deployed("/workflows/w/versions/nope").await,
+        ApiError::InstanceNotFound => get_deployed("/workflows/w/instances/nope").await,
         ApiError::StepNotFound => step_not_found().await,
-        ApiError::CannotTerminate => {
-            changed_twice(&[r#"{"status":"terminate"}"#, r#"{"status":"terminate"}"#]).await
-        }
-        ApiError::CannotResume => changed_twice(&[r#"{"status":"resume"}"#]).await,
-        ApiError::CannotRestart => changed_twice(&[r#"{"status":"restart","from":{"name":"nope"}}"#]).await,
+        ApiError::CannotTerminate => changed(&[TERMINATE, TERMINATE]).await,
+        ApiError::CannotResume => changed(&[r#"{"status":"resume"}"#]).await,
+        ApiError::CannotRestart => changed(&[r#"{"status":"restart","from":{"name":"nope"}}"#]).await,
         ApiError::InstanceExists => created(World::deployed().await, 2).await,
         ApiError::DuplicateInBatch => duplicate_in_batch().await,
         ApiError::InboxFull => inbox_full().await,
         ApiError::CreationRate => creation_rate().await,
         ApiError::StorageLimit => storage_limit().await,
         ApiError::TestConflict => test_conflict().await,
-        ApiError::KeyNotFound => World::new().await.get("/workflows/concurrency/nope").await.into(),
+        ApiError::KeyNotFound => get("/workflows/concurrency/nope").await,
         ApiError::KeyExists => key_exists().await,
-        ApiError::KeyInUse => key_in_use().await,
         ApiError::NotSupported => not_supported().await,
     }
 }
 
-async fn root(request: (&str, &str)) -> Came {
-    World::new().await.ask(TOKEN, request, "").await.into()
+const UNREAD: &str = "failures::every_engine_error_has_its_place: an inbox that is not read for a minute";
+const TERMINATE: &str = r#"{"status":"terminate"}"#;
+
+async fn get(path: &str) -> Came {
+    World::new().await.get(path).await.into()
+}
+
+async fn get_deployed(path: &str) -> Came {
+    World::deployed().await.get(path).await.into()
+}
+
+async fn call(method: &str, path: &str, body: &str) -> Came {
+    World::deployed().await.call(method, path, body).await.into()
+}
+
+async fn ask(token: &str, path: &str) -> Came {
+    World::new().await.ask(token, ("GET", path), "").await.into()
 }
 
 /// An upload, as the answer says it.
@@ -220,13 +209,6 @@ async fn internal() -> Came {
         .body(Body::empty())
         .unwrap();
     world.send(request).await.into()
-}
-
-/// The engine has ended, and what was written to the inbox before is read by nobody.
-async fn outcome_unknown() -> Came {
-    Came::Otherwise(
-        "failures::every_engine_error_has_its_place: nobody reads the inbox of an instance for a minute",
-    )
 }
 
 async fn body_too_large() -> Came {
@@ -356,7 +338,7 @@ async fn step_not_found() -> Came {
 }
 
 /// Changes the status of an instance; all but the last must be done.
-async fn changed_twice(changes: &[&str]) -> Came {
+async fn changed(changes: &[&str]) -> Came {
     let world = one().await;
     let (last, before) = changes.split_last().unwrap();
     let path = "/workflows/w/instances/one/status";
@@ -431,10 +413,6 @@ async fn key_exists() -> Came {
     let world = World::new().await;
     world.call("POST", "/workflows/concurrency", KEY).await.result();
     world.call("POST", "/workflows/concurrency", KEY).await.into()
-}
-
-async fn key_in_use() -> Came {
-    Came::Otherwise("pending::")
 }
 
 async fn not_supported() -> Came {

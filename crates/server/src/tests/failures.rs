@@ -13,7 +13,7 @@ use std::time::Duration;
 #[tokio::test]
 async fn unknown_routes_and_methods() {
     let world = World::deployed().await;
-    for path in ["/d1/database", "/workflows/w/nope", "/workers/scripts/s/tails"] {
+    for path in ["/d1/database", "/workflows/w/nope", "/workers/scripts/s/nope"] {
         let (status, code, message) = world.get(path).await.failure();
         assert_eq!((status, code), (404, 7003), "{path}");
         assert!(

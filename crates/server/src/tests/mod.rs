@@ -9,6 +9,7 @@ mod failures;
 mod graphs;
 mod instances;
 mod isolation;
+mod parity;
 mod schedules;
 mod scripts;
 mod server;

@@ -11,6 +11,8 @@ pub mod commit;
 pub mod create;
 pub mod differential;
 pub mod inbox;
+pub mod cron;
+pub mod keys;
 pub mod lease;
 pub mod list;
 pub mod parked;
@@ -101,6 +103,8 @@ macro_rules! conformance_tests {
             access: tokens_are_kept_until_they_are_removed, the_last_use_never_goes_back, accounts_are_those_that_have_something,
                 the_audit_log_is_read_backwards, a_change_has_no_outcome_until_it_ends,
                 the_audit_log_is_trimmed_from_its_oldest;
+            cron: a_put_keeps_the_crons_it_names, a_cron_goes_on_never_back, crons_go_with_their_script;
+            keys: a_name_is_taken_once_in_an_account, keys_are_listed_by_name, limits_change_and_keys_go;
             stream: pieces_are_read_as_written, only_the_holder_writes_pieces, dropped_streams_are_gone,
                 streams_go_with_their_instance, streams_go_with_their_workflow;
         }

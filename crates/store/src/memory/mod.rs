@@ -4,7 +4,9 @@
 
 mod access;
 mod catalog;
+mod cron;
 mod instances;
+mod keys;
 mod scripts;
 
 use crate::{
@@ -33,6 +35,8 @@ struct State {
     catalog: catalog::Catalog,
     settings: BTreeMap<String, String>,
     access: access::Access,
+    /// Concurrency keys by account and name.
+    keys: BTreeMap<(String, String), crate::KeyRow>,
 }
 
 impl MemoryStore {
