@@ -32,7 +32,10 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(super) fn in_file(place: Place, key: Option<&str>, text: String) -> Self {
-        let text = key.map_or(text.clone(), |key| format!("{key}: {text}"));
+        let text = match key {
+            Some(key) => format!("{key}: {text}"),
+            None => text,
+        };
         Self {
             place: Some(place),
             elsewhere: String::new(),

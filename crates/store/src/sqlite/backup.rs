@@ -165,7 +165,7 @@ fn at_rest(file: &Path) -> Result<Connection, StoreError> {
     for byte in file.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                name.push(char::from(*byte))
+                name.push(char::from(*byte));
             }
             byte => name.push_str(&format!("%{byte:02X}")),
         }
