@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -223,7 +223,15 @@ impl fmt::Display for Place<'_> {
 pub struct Secrets {
     store: Arc<dyn Store>,
     source: KeySource,
-    key: Mutex<Option<Arc<SecretsKey>>>,
+    key: Mutex<KeptKey>,
+}
+
+/// The key, once there is one.
+#[derive(Default)]
+struct KeptKey {
+    key: Option<Arc<SecretsKey>>,
+    /// Whether the store knows its id.
+    is_noted: bool,
 }
 
 impl fmt::Debug for Secrets {
@@ -279,43 +287,38 @@ impl Secrets {
         let secrets = Self {
             store,
             source,
-            key: Mutex::new(None),
+            key: Mutex::new(KeptKey {
+                key: key.map(Arc::new),
+                is_noted: expected.is_some(),
+            }),
         };
-        if let Some(key) = key {
-            if expected.is_some() {
-                *secrets.key.lock().await = Some(Arc::new(key));
-            } else {
-                secrets.take(&mut *secrets.key.lock().await, key).await?;
-            }
-        }
         secrets.seal_older().await?;
         Ok(secrets)
     }
 
-    /// Uses a key from now on; the store knows of it before anything is encrypted with it.
-    async fn take(
-        &self,
-        slot: &mut Option<Arc<SecretsKey>>,
-        key: SecretsKey,
-    ) -> Result<Arc<SecretsKey>, EngineError> {
-        self.store.put_setting(KEY_SETTING, &key.id).await?;
-        let key = Arc::new(key);
-        *slot = Some(Arc::clone(&key));
+    /// The key; it is made when there is none yet. The store knows its id before anything is encrypted with it.
+    async fn key(&self) -> Result<Arc<SecretsKey>, EngineError> {
+        let mut kept = self.key.lock().await;
+        let key = match &kept.key {
+            Some(key) => Arc::clone(key),
+            None => Arc::new(self.made()?),
+        };
+        kept.key = Some(Arc::clone(&key));
+        if !kept.is_noted {
+            self.store.put_setting(KEY_SETTING, &key.id).await?;
+            kept.is_noted = true;
+        }
         Ok(key)
     }
 
-    /// The key; it is made when there is none yet.
-    async fn key(&self) -> Result<Arc<SecretsKey>, EngineError> {
-        let mut slot = self.key.lock().await;
-        if let Some(key) = &*slot {
-            return Ok(Arc::clone(key));
-        }
+    /// A new key, kept where it is to be.
+    fn made(&self) -> Result<SecretsKey, EngineError> {
         let bytes: [u8; KEY_BYTES] = random()?;
         if let KeySource::Own(path) = &self.source {
             make(path, &bytes)?;
             tracing::info!(file = %path.display(), "a key for secrets was made; keep a copy of it apart from the database");
         }
-        self.take(&mut slot, SecretsKey::new(bytes)).await
+        Ok(SecretsKey::new(bytes))
     }
 
     /// Encrypts the secrets among the bindings of a version.
@@ -394,6 +397,10 @@ fn read(path: &Path) -> Result<SecretsKey, EngineError> {
             path.display()
         ))
     })?;
+    let mode = std::fs::metadata(path).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!(file = %path.display(), "others may read the key of the secrets; chmod 600 it");
+    }
     SecretsKey::from_base64(&text, &path.display().to_string())
 }
 

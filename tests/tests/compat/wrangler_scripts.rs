@@ -239,7 +239,7 @@ async fn wrangler_deletes_a_worker_and_its_workflows_wait_for_it() {
         .await;
     let live = until_status(&rest, "live", "complete").await;
     assert_eq!(
-        live["output"], "kept-to-the-end",
+        live["output"], "\"kept-to-the-end\"",
         "it went on with what it was started with"
     );
     wrangler.run("deploy").await;

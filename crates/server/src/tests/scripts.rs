@@ -410,7 +410,7 @@ async fn settings_beside_versions_are_kept() {
     let refused = world
         .call("PATCH", "/workers/scripts/s/script-settings", consumers)
         .await;
-    assert_eq!(refused.failure().0, 501);
+    assert_eq!(refused.failure().0, 400);
     let subdomain = world
         .call("PUT", "/workers/subdomain", r#"{"subdomain":"acme"}"#)
         .await;
@@ -591,6 +591,10 @@ async fn a_script_that_others_need_is_not_deleted_by_mistake() {
         .upload(("PUT", "/workers/scripts/other"), (&bound, "export {}"))
         .await
         .result();
+    let service = BARE.replace(
+        "\"bindings\":[]",
+        r#""bindings":[{"type":"service","name":"NEAR","service":"s"}]"#,
+    );
     let nobody = json!({ "incoming": [], "outgoing": [], "pages_function": false });
     let references = world.get("/workers/scripts/s/references").await.result();
     assert_eq!(
@@ -602,6 +606,23 @@ async fn a_script_that_others_need_is_not_deleted_by_mistake() {
     assert!(
         message.contains("\"other\"") && message.contains("\"THEIRS\""),
         "{message}"
+    );
+    world
+        .upload(("PUT", "/workers/scripts/other"), (&service, "export {}"))
+        .await
+        .result();
+    let references = world.get("/workers/scripts/s/references").await.result();
+    assert_eq!(
+        references["services"]["incoming"],
+        json!([{ "service": "other", "environment": "production", "name": "NEAR" }])
+    );
+    assert_eq!(
+        world
+            .call("DELETE", "/workers/services/s?force=false", "")
+            .await
+            .failure()
+            .1,
+        10487
     );
     let forced = world.call("DELETE", "/workers/scripts/s?force=true", "").await;
     assert_eq!(forced.result(), Json::Null);
