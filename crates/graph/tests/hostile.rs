@@ -72,7 +72,7 @@ fn broken() {
             continue;
         }
         let source = fs::read_to_string(path).unwrap();
-        let places: Vec<usize> = source.char_indices().map(|(at, _)| at).step_by(23).collect();
+        let places: Vec<usize> = source.char_indices().map(|(at, _)| at).step_by(61).collect();
         for pair in places.windows(2) {
             read(&source[..pair[0]]);
             read(&format!("{}{}", &source[..pair[0]], &source[pair[1]..]));
