@@ -45,6 +45,18 @@ impl Desk {
         serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}", ended.stdout))
     }
 
+    /// What a command prints that goes well.
+    async fn out(&self, arguments: &[&str]) -> String {
+        self.run(arguments).await.expect(0).stdout
+    }
+
+    /// What a command tells that cannot be carried out; it prints nothing.
+    async fn refused(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments).await.expect(2);
+        assert_eq!(ended.stdout, "", "nothing but a result goes there");
+        ended.stderr
+    }
+
     async fn deploy(&self, name: &str) {
         let project = example(name);
         self.run(&["deploy", project.to_str().unwrap()]).await.expect(0);
@@ -69,11 +81,8 @@ async fn an_instance_from_deploying_to_deleting() {
     let path = project.to_str().unwrap();
     let plan = desk.json(&["deploy", path, "--dry-run"]).await;
     assert_eq!(plan["workflows"][0]["name"], "approval");
-    assert_eq!(
-        desk.run(&["workflows", "list", "--json"]).await.expect(0).stdout,
-        ""
-    );
-    let deployed = desk.run(&["deploy", path]).await.expect(0).stdout;
+    assert_eq!(desk.out(&["workflows", "list", "--json"]).await, "");
+    let deployed = desk.out(&["deploy", path]).await;
     let url = format!("http://approval.localhost:{}/", desk.address.port());
     has(&deployed, &["approval", "Approval", &url, "version"]);
 
@@ -85,7 +94,7 @@ async fn an_instance_from_deploying_to_deleting() {
         "--id",
         "boat",
     ];
-    assert_eq!(desk.run(&triggered).await.expect(0).stdout, "boat\n");
+    assert_eq!(desk.out(&triggered).await, "boat\n");
     let mut logs = desk.start(&["instances", "logs", "approval", "boat", "--follow"]);
     let so_far = [
         "instances",
@@ -97,7 +106,7 @@ async fn an_instance_from_deploying_to_deleting() {
         "--json",
     ];
     let waits = cairn_tests::until("the instance waits for its event", || async {
-        let told = desk.run(&so_far).await.expect(0).stdout;
+        let told = desk.out(&so_far).await;
         (!told.is_empty()).then_some(told)
     })
     .await;
@@ -107,11 +116,7 @@ async fn an_instance_from_deploying_to_deleting() {
         (&"decision-1".into(), &"decision".into())
     );
 
-    let shown = desk
-        .run(&["instances", "describe", "approval", "latest"])
-        .await
-        .expect(0)
-        .stdout;
+    let shown = desk.out(&["instances", "describe", "approval", "latest"]).await;
     has(
         &shown,
         &[
@@ -127,6 +132,12 @@ async fn an_instance_from_deploying_to_deleting() {
     );
     assert!(logs.try_end().is_none(), "what is followed goes on");
 
+    decide(&desk, logs).await;
+    desk.close().await;
+}
+
+/// Sends the event that the instance waits for, looks at its result, and deletes it.
+async fn decide(desk: &Desk, logs: Running) {
     let payload = Scratch::with(&[("decision.json", r#"{"approved":true,"by":"Grace"}"#)]);
     let payload = format!("@{}/decision.json", payload.text());
     let sent = [
@@ -137,10 +148,7 @@ async fn an_instance_from_deploying_to_deleting() {
         "decision",
         &payload,
     ];
-    has(
-        &desk.run(&sent).await.expect(0).stdout,
-        &["Sent event \"decision\" to boat."],
-    );
+    has(&desk.out(&sent).await, &["Sent event \"decision\" to boat."]);
     let told = logs.end().await.expect(0).stdout;
     has(
         &told,
@@ -150,15 +158,11 @@ async fn an_instance_from_deploying_to_deleting() {
             "✓ completed {\"question\"",
         ],
     );
-    let output = desk
-        .run(&["instances", "output", "approval", "boat"])
-        .await
-        .expect(0)
-        .stdout;
+    let output = desk.out(&["instances", "output", "approval", "boat"]).await;
     let output: Value = serde_json::from_str(&output).unwrap();
     assert_eq!(output["by"], "Grace");
     let step = ["instances", "output", "approval", "boat", "--step", "ask"];
-    assert_eq!(desk.run(&step).await.expect(0).stdout, "\"May we buy a boat?\"\n");
+    assert_eq!(desk.out(&step).await, "\"May we buy a boat?\"\n");
     let listed = desk
         .json(&[
             "instances",
@@ -174,18 +178,13 @@ async fn an_instance_from_deploying_to_deleting() {
 
     let delete = ["instances", "delete", "approval", "--all-finished"];
     has(
-        &desk.run(&delete).await.expect(2).stderr,
+        &desk.refused(&delete).await,
         &["Delete instance \"boat\"", "--yes"],
     );
     has(
-        &desk
-            .run(&[&delete[..], &["--yes"]].concat())
-            .await
-            .expect(0)
-            .stdout,
+        &desk.out(&[&delete[..], &["--yes"]].concat()).await,
         &["Deleted boat."],
     );
-    desk.close().await;
 }
 
 const FLOW: &str = r#"
@@ -244,11 +243,7 @@ async fn the_end_of_an_instance_is_the_end_of_the_command() {
             .stderr,
         &["RangeError: too much"],
     );
-    let versions = desk
-        .run(&["workflows", "versions", "flow", "--json"])
-        .await
-        .expect(0)
-        .stdout;
+    let versions = desk.out(&["workflows", "versions", "flow", "--json"]).await;
     assert!(
         !versions.is_empty() && versions.lines().all(|line| line.starts_with("{\"id\":")),
         "{versions}"
@@ -265,11 +260,12 @@ async fn instances_are_steered() {
             .await
             .expect(0);
     }
-    let paused = desk
-        .run(&["instances", "pause", "flow", "a", "b"])
-        .await
-        .expect(0)
-        .stdout;
+    let waits = ["instances", "list", "flow", "--status", "waiting", "--json"];
+    cairn_tests::until("both wait", || async {
+        (desk.out(&waits).await.lines().count() == 2).then_some(())
+    })
+    .await;
+    let paused = desk.out(&["instances", "pause", "flow", "a", "b"]).await;
     has(&paused, &["Paused a: ", "Paused b: "]);
     let resumed = desk
         .run(&["instances", "resume", "flow", "a", "nobody", "b", "--json"])
@@ -295,40 +291,26 @@ async fn instances_are_steered() {
         "--from-type",
         "waitForEvent",
     ];
-    has(&desk.run(&restarted).await.expect(0).stdout, &["Restarted a: "]);
-    let ended = desk
-        .run(&["instances", "terminate", "flow", "a"])
-        .await
-        .expect(0)
-        .stdout;
+    has(&desk.out(&restarted).await, &["Restarted a: "]);
+    let ended = desk.out(&["instances", "terminate", "flow", "a"]).await;
     has(&ended, &["Terminated a: terminated."]);
     has(
-        &desk
-            .run(&["instances", "terminate", "flow", "a"])
-            .await
-            .expect(2)
-            .stderr,
+        &desk.refused(&["instances", "terminate", "flow", "a"]).await,
         &["Terminating \"a\" was refused", "cairn instances describe"],
     );
     has(
         &desk
-            .run(&["instances", "terminate", "flow", "--all", "--yes"])
-            .await
-            .expect(0)
-            .stdout,
+            .out(&["instances", "terminate", "flow", "--all", "--yes"])
+            .await,
         &["that have not ended, in the background"],
     );
     has(
-        &desk
-            .run(&["workflows", "describe", "flow"])
-            .await
-            .expect(0)
-            .stdout,
+        &desk.out(&["workflows", "describe", "flow"]).await,
         &["flow", "Flow", "instances"],
     );
     let delete = ["workflows", "delete", "flow"];
     has(
-        &desk.run(&delete).await.expect(2).stderr,
+        &desk.refused(&delete).await,
         &["Delete workflow \"flow\" with", "--yes"],
     );
     desk.run(&[&delete[..], &["--yes"]].concat()).await.expect(0);
@@ -343,11 +325,7 @@ async fn instances_are_steered() {
 async fn what_is_wrong_is_told_with_what_to_do() {
     let desk = Desk::open().await;
     desk.deploy("hello").await;
-    let said = async |arguments: &[&str]| {
-        let ended = desk.run(arguments).await.expect(2);
-        assert_eq!(ended.stdout, "", "nothing but a result goes there");
-        ended.stderr
-    };
+    let said = async |arguments: &[&str]| desk.refused(arguments).await;
     has(
         &said(&["instances", "list", "helo"]).await,
         &[

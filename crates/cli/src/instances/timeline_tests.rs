@@ -7,7 +7,6 @@ fn at(millis: i64) -> Value {
     json!(Time(millis).to_string())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "json! makes values")]
 fn shows(fields: Value, now: i64) -> String {
     shows_all(fields, now, Detail::Hidden)
 }
