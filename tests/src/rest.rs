@@ -10,6 +10,7 @@ pub struct Rest {
     http: reqwest::Client,
     address: SocketAddr,
     token: String,
+    account: String,
 }
 
 /// An answer.
@@ -53,11 +54,21 @@ impl Rest {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             address,
             token: token.to_owned(),
+            account: "local".to_owned(),
+        }
+    }
+
+    /// The same client in another account.
+    #[must_use]
+    pub fn in_account(&self, account: &str) -> Self {
+        Self {
+            account: account.to_owned(),
+            ..self.clone()
         }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("http://{}/client/v4/accounts/local{path}", self.address);
+        let url = format!("http://{}/client/v4/accounts/{}{path}", self.address, self.account);
         self.http.request(method, url).bearer_auth(&self.token)
     }
 
@@ -102,6 +113,16 @@ impl Rest {
 
     /// The same, with bindings.
     pub async fn deploy_bound(&self, name: &str, class: &str, (source, bindings): (&str, &Value)) {
+        self.deploy_script(name, (source, bindings)).await;
+        let put = json!({ "script_name": name, "class_name": class });
+        let put = self
+            .send(Method::PUT, &format!("/workflows/{name}"), Some(&put))
+            .await;
+        put.expect("the server answers").result();
+    }
+
+    /// Deploys a script of one module with bindings.
+    pub async fn deploy_script(&self, name: &str, (source, bindings): (&str, &Value)) {
         let metadata =
             json!({ "main_module": "index.js", "compatibility_date": "2026-11-01", "bindings": bindings });
         let module = reqwest::multipart::Part::text(source.to_owned())
@@ -115,11 +136,6 @@ impl Rest {
             .request(Method::PUT, &format!("/workers/scripts/{name}"))
             .multipart(form);
         answer(upload).await.expect("the server answers").result();
-        let put = json!({ "script_name": name, "class_name": class });
-        let put = self
-            .send(Method::PUT, &format!("/workflows/{name}"), Some(&put))
-            .await;
-        put.expect("the server answers").result();
     }
 
     /// Asks a deployed Worker by its host name; status and body.

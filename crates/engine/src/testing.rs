@@ -240,6 +240,7 @@ impl Engine {
     pub fn clock_was_set(&self) {
         self.shared.signal(Signal::Due);
         self.shared.schedules_changed.notify_one();
+        self.shared.crons_changed.notify_one();
     }
 
     async fn wait(

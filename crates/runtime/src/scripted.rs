@@ -1,8 +1,11 @@
 //! A [`Runtime`] without processes, threads or a clock: the test is the user code.
 
-use crate::{Checked, Command, Report, Reports, Runtime, WorkerError, WorkerId, WorkerSpec};
+use crate::{
+    Checked, Command, Firing, Report, Reports, Runtime, Scheduled, WorkerError, WorkerId, WorkerSpec,
+};
 use async_trait::async_trait;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Keeps the commands it is given until the test takes them, and reports what the test says.
@@ -12,6 +15,8 @@ pub struct Scripted {
     answer: Mutex<Result<Checked, WorkerError>>,
     commands: Mutex<Vec<Command>>,
     retired: Mutex<Vec<WorkerId>>,
+    fired: Mutex<Vec<(WorkerId, Firing)>>,
+    firings: Mutex<VecDeque<Result<Scheduled, WorkerError>>>,
 }
 
 impl Scripted {
@@ -23,6 +28,8 @@ impl Scripted {
             answer: Mutex::new(Ok(checked)),
             commands,
             retired,
+            fired: Mutex::default(),
+            firings: Mutex::default(),
         })
     }
 
@@ -41,6 +48,16 @@ impl Scripted {
         std::mem::take(&mut *self.retired.lock())
     }
 
+    /// The schedules that were fired since the last call, with the versions they were fired on.
+    pub fn take_fired(&self) -> Vec<(WorkerId, Firing)> {
+        std::mem::take(&mut *self.fired.lock())
+    }
+
+    /// What comes of the next firing for which nothing was said yet; all others are done.
+    pub fn answer_firing(&self, answer: Result<Scheduled, WorkerError>) {
+        self.firings.lock().push_back(answer);
+    }
+
     /// Reports, as if in one frame. Whether anyone still listens.
     pub fn report(&self, reports: Vec<Report>) -> bool {
         self.reports.send(reports).is_ok()
@@ -55,6 +72,12 @@ impl Runtime for Scripted {
 
     async fn check(&self, _worker: Arc<WorkerSpec>) -> Result<Checked, WorkerError> {
         self.answer.lock().clone()
+    }
+
+    async fn scheduled(&self, worker: &WorkerId, firing: &Firing) -> Result<Scheduled, WorkerError> {
+        self.fired.lock().push((worker.clone(), firing.clone()));
+        let answer = self.firings.lock().pop_front();
+        answer.unwrap_or(Ok(Scheduled::Done))
     }
 
     fn retire(&self, worker: &WorkerId) {

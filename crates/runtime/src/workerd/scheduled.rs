@@ -35,8 +35,11 @@ impl Workerd {
         let socket = self.socket(worker, Way::Scheduled).await?;
         let exchanged = tokio::time::timeout(LONGEST, exchange(socket.path(), firing)).await;
         let answer = match exchanged {
-            Ok(answer) => {
-                answer.map_err(|error| WorkerError::Process(format!("the process ended: {error}")))?
+            Ok(Ok(answer)) => answer,
+            // It may have done half its work: it is not called again.
+            Ok(Err(error)) => {
+                let message = format!("the process of its Worker ended meanwhile: {error}");
+                return Ok(Scheduled::Failed(ErrorInfo::new("Error", &message)));
             }
             Err(_) => {
                 let minutes = LONGEST.as_secs() / 60;

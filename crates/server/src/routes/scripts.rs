@@ -1,9 +1,8 @@
 //! `…/workers/…` and `…/triggers/…`: what wrangler reads and writes around an upload (behaviour §8).
 
-use super::{deployments, script_list, script_settings, secrets, tails, triggers, upload, user};
-use crate::answer::{Answer, bad, done, engine, page};
+use super::{deployments, script_crons, script_list, script_settings, secrets, tails, triggers, upload};
+use crate::answer::{Answer, done, engine, page};
 use crate::app::Call;
-use crate::body;
 use crate::route::ScriptRoute;
 use axum::body::Body;
 use axum::http::Method;
@@ -92,10 +91,8 @@ async fn versioned(call: &Call, body: Body, (account, route): (&str, ScriptRoute
 async fn started(call: &Call, body: Body, (account, route): (&str, ScriptRoute)) -> Answer {
     let method = call.method.clone();
     match (route, method) {
-        (ScriptRoute::Schedules(script), Method::PUT) => put_schedules(call, body, (account, &script)).await,
-        (ScriptRoute::Schedules(script), Method::GET) => {
-            existing(call, account, &script).await?;
-            done(json!({ "schedules": [] }))
+        (ScriptRoute::Schedules(script), Method::GET | Method::PUT) => {
+            script_crons::handle(call, body, (account, &script)).await
         }
         (ScriptRoute::Triggers(script), _) => triggers::handle(call, body, (account, &script)).await,
         (ScriptRoute::Tails(script), Method::GET) => tails::list(call, account, &script).await,
@@ -200,22 +197,5 @@ pub(super) fn shown_binding(binding: &ScriptBinding) -> Json {
             }
             shown
         }
-    }
-}
-
-/// Cron triggers of the Worker itself: refused, as its `scheduled` handler would never be called.
-async fn put_schedules(call: &Call, body: Body, (account, script): (&str, &str)) -> Answer {
-    existing(call, account, script).await?;
-    let schedules: Json = body::json(body, &call.app.limits).await?;
-    let list = schedules.get("schedules").unwrap_or(&schedules).as_array();
-    match list {
-        Some(list) if list.is_empty() => done(json!({ "schedules": [] })),
-        Some(_) => Err(Failure::new(
-            ApiError::NotSupported,
-            "cron triggers of a Worker are not available: its scheduled handler would never be called; remove triggers.crons",
-        )),
-        None => Err(bad(
-            "the body is not a list of schedules such as [{\"cron\":\"0 * * * *\"}]",
-        )),
     }
 }

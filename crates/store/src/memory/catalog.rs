@@ -1,6 +1,6 @@
 //! Scripts, workflows and versions in memory.
 
-use crate::{
+use crate::{CronRow, 
     DeployedWorkflow, DeploymentRow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
     StoreError, SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
@@ -13,6 +13,8 @@ pub(super) struct Catalog {
     pub(super) scripts: Vec<Script>,
     /// Those that were removed, while versions of them are still there.
     pub(super) deleted: Vec<Script>,
+    /// The number last given to a script that has schedules.
+    pub(super) last_cron_owner: i64,
     last_workflow: i64,
     workflows: BTreeMap<i64, Workflow>,
 }
@@ -23,6 +25,9 @@ pub(super) struct Script {
     pub(super) versions: Vec<(u32, NewScriptVersion)>,
     /// Oldest first.
     pub(super) deployments: Vec<DeploymentRow>,
+    pub(super) crons: Vec<CronRow>,
+    /// Its number in the rows of its schedules, once it has any.
+    pub(super) cron_owner: Option<i64>,
 }
 
 struct Workflow {
@@ -57,6 +62,8 @@ impl Catalog {
             },
             versions: vec![(1, new)],
             deployments: Vec::new(),
+            crons: Vec::new(),
+            cron_owner: None,
         });
         Ok(())
     }

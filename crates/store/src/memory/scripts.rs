@@ -87,7 +87,8 @@ impl ScriptStore for MemoryStore {
             .iter()
             .position(|known| known.row.account == account && known.row.name == script);
         if let Some(place) = place {
-            let removed = catalog.scripts.remove(place);
+            let mut removed = catalog.scripts.remove(place);
+            removed.crons.clear();
             catalog.deleted.push(removed);
         }
         Ok(place.is_some())

@@ -119,6 +119,7 @@ fn delete(transaction: &Transaction<'_>, account: &str, script: &str) -> Result<
     connection
         .prepare_cached("INSERT INTO deleted_script (no, account, name) VALUES (?1, ?2, ?3)")?
         .execute(params![no, account, script])?;
+    super::cron::remove(connection, no)?;
     connection
         .prepare_cached("DELETE FROM deployment WHERE script = ?1")?
         .execute([no])?;
