@@ -1,17 +1,18 @@
-//! Concurrency keys: caps on how many steps run at once, over all workflows of an account (docs/concurrency.md).
+//! Concurrency keys: caps on how many steps run at once, over all workflows of an account. Kept, and not enforced yet: no public source tells how a step
+//! names one.
 
 use crate::Time;
 use crate::openapi::words::{KeyName, Uuid};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A concurrency key.
+/// A concurrency key. It is kept and not enforced yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConcurrencyKey {
     /// Its id.
     #[schema(value_type = Uuid)]
     pub id: String,
-    /// What steps name it by.
+    /// Its name, unique in the account.
     #[schema(value_type = KeyName)]
     pub name: String,
     /// Steps that may hold it at once.
@@ -26,7 +27,7 @@ pub struct ConcurrencyKey {
 /// Body of `POST /workflows/concurrency`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyCreate {
-    /// What steps name it by; unique in the account.
+    /// Its name, unique in the account.
     #[schema(value_type = KeyName)]
     pub name: String,
     /// Steps that may hold it at once.
@@ -37,7 +38,7 @@ pub struct KeyCreate {
 /// Body of `PATCH /workflows/concurrency/:id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyPatch {
-    /// Steps that may hold it at once, from now on; those that hold it go on.
+    /// Steps that may hold it at once, from now on.
     #[schema(minimum = 1)]
     pub limit: u32,
 }

@@ -249,7 +249,7 @@ pub struct WorkflowVersion {
     pub created_on: Time,
     /// The same: versions do not change.
     pub modified_on: Time,
-    /// Whether it has a graph; Cairn draws none yet.
+    /// Whether its code can be drawn as a graph.
     pub has_dag: bool,
     /// `javascript`
     #[schema(value_type = Language)]

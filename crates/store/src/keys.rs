@@ -11,7 +11,7 @@ pub struct KeyRow {
     pub id: String,
     /// The account.
     pub account: String,
-    /// What steps name it by; unique in the account.
+    /// Its name, unique in the account.
     pub name: String,
     /// Steps that may hold it at once.
     pub limit: u32,
