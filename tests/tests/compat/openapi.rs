@@ -82,7 +82,7 @@ async fn the_server_is_what_its_description_says() {
                 "--seed",
                 "1",
                 "--max-examples",
-                "10",
+                "6",
                 "--phases",
                 "examples,coverage,fuzzing",
             ]);
