@@ -120,7 +120,7 @@ impl Tls {
             match tokio::task::spawn_blocking(move || tls.look()).await {
                 Ok(Ok(false)) => {}
                 Ok(Ok(true)) => {
-                    tracing::info!("certificate and key have changed; new connections get the new ones")
+                    tracing::info!("certificate and key have changed; new connections get the new ones");
                 }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "certificate and key have changed and cannot be used; those before are used on");

@@ -39,7 +39,9 @@ impl ClientAddress {
     /// How the client sent a request; the proxy in front says it, when there is one.
     pub(crate) fn scheme(self, headers: &HeaderMap, extensions: &Extensions) -> Scheme {
         let own = extensions.get::<Scheme>().copied().unwrap_or(Scheme::Http);
-        let forwarded = headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok());
+        let forwarded = headers
+            .get("x-forwarded-proto")
+            .and_then(|scheme| scheme.to_str().ok());
         match (self, forwarded) {
             (Self::Proxy, Some("https")) => Scheme::Https,
             (Self::Proxy, Some("http")) => Scheme::Http,

@@ -1,7 +1,8 @@
 //! What each route wants of who asks, in one table: a route that is not in it does not compile.
 
 use crate::route::{
-    AccessRoute, GraphForm, InWorkflow, InstanceRoute, Route, ScriptRoute, TestRoute, UserRoute, WorkflowRoute,
+    AccessRoute, GraphForm, InWorkflow, InstanceRoute, Route, ScriptRoute, TestRoute, UserRoute,
+    WorkflowRoute,
 };
 use axum::http::Method;
 use cairn_api::TokenScope;

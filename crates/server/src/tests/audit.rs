@@ -41,7 +41,11 @@ async fn changes_are_told_and_the_traffic_of_instances_is_not() {
             r#"{"status":"pause"}"#,
         ),
         ("DELETE", "/workflows/w/instances/j", ""),
-        ("POST", "/workflows/w/instances/batch/delete", r#"{"instances":["x","y"]}"#),
+        (
+            "POST",
+            "/workflows/w/instances/batch/delete",
+            r#"{"instances":["x","y"]}"#,
+        ),
         ("DELETE", "/workflows/none", ""),
         ("DELETE", "/workflows/w", ""),
     ] {
@@ -61,7 +65,10 @@ async fn changes_are_told_and_the_traffic_of_instances_is_not() {
         ]
     );
     let (paused, removed) = (&all[4], &all[2]);
-    assert_eq!((&paused["detail"], &removed["detail"]), (&json!("pause"), &json!("x, y")));
+    assert_eq!(
+        (&paused["detail"], &removed["detail"]),
+        (&json!("pause"), &json!("x, y"))
+    );
     assert_eq!(paused["actor"], json!({ "id": "root", "name": "root token" }));
     assert_eq!(
         (&paused["account"], &paused["workflow"], &paused["instance"]),

@@ -117,17 +117,18 @@ async fn text(world: &World, (method, path): (&str, &str), body: &str) -> serde_
     world.ask(TOKEN, (method, path), body).await.result()
 }
 
-async fn tenant(world: &World, mark: &str) -> Tenant {
-    let named = |what: &str| format!("x{mark}x{what}");
-    let account = named("account");
-    let root = format!("/client/v4/accounts/{account}");
-    let (script, workflow, instance) = (named("script"), named("workflow"), named("instance"));
+fn string(json: &serde_json::Value) -> String {
+    json.as_str().unwrap().to_owned()
+}
+
+/// A deployed script of this name; its version.
+async fn script(world: &World, root: &str, named: &dyn Fn(&str) -> String) -> String {
     let metadata = METADATA
         .replace("\"KEY\"", &format!("\"{}\"", named("secret")))
-        .replace("\"w\"", &format!("\"{workflow}\""));
+        .replace("\"w\"", &format!("\"{}\"", named("workflow")));
     let upload = Request::builder()
         .method("PUT")
-        .uri(format!("{root}/workers/scripts/{script}"))
+        .uri(format!("{root}/workers/scripts/{}", named("script")))
         .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
         .header(header::CONTENT_TYPE, "multipart/form-data; boundary=----b")
         .body(Body::from(form(
@@ -135,41 +136,62 @@ async fn tenant(world: &World, mark: &str) -> Tenant {
             &format!("export {{}} // {}", named("code")),
         )))
         .unwrap();
-    let uploaded = world.send(upload).await.result();
-    let put = format!(
-        r#"{{"script_name":"{script}","class_name":"{}"}}"#,
-        named("class")
-    );
-    let workflow_path = format!("{root}/workflows/{workflow}");
-    let put = text(world, ("PUT", &workflow_path), &put).await;
-    let create = format!(
-        r#"{{"instance_id":"{instance}","params":{{"p":"{}"}}}}"#,
+    string(&world.send(upload).await.result()["deployment_id"])
+}
+
+/// Everything an account can have, but tokens; with the id of its workflow.
+async fn things(world: &World, named: &dyn Fn(&str) -> String) -> (Names, String) {
+    let root = format!("/client/v4/accounts/{}", named("account"));
+    let script_version = script(world, &root, named).await;
+    let define = async |workflow: String, class: String| {
+        let body = format!(
+            r#"{{"script_name":"{}","class_name":"{class}"}}"#,
+            named("script")
+        );
+        text(world, ("PUT", &format!("{root}/workflows/{workflow}")), &body).await
+    };
+    let workflow = define(named("workflow"), named("class")).await;
+    // Another, that a token for the first does not see.
+    define(named("other"), named("other-class")).await;
+    let instance = format!(
+        r#"{{"instance_id":"{}","params":{{"p":"{}"}}}}"#,
+        named("instance"),
         named("params")
     );
-    text(world, ("POST", &format!("{workflow_path}/instances")), &create).await;
-    // Another workflow, that a token for the first does not see.
-    let other = format!(
-        r#"{{"script_name":"{script}","class_name":"{}"}}"#,
-        named("other-class")
-    );
-    text(
-        world,
-        ("PUT", &format!("{root}/workflows/{}", named("other"))),
-        &other,
-    )
-    .await;
-    let deployments = format!("{root}/workers/scripts/{script}/deployments");
-    let deployments = text(world, ("GET", &deployments), "").await;
-    let tail = text(
-        world,
-        ("POST", &format!("{root}/workers/scripts/{script}/tails")),
-        "",
-    )
-    .await;
+    let instances = format!("{root}/workflows/{}/instances", named("workflow"));
+    text(world, ("POST", &instances), &instance).await;
+    let scripts = format!("{root}/workers/scripts/{}", named("script"));
+    let deployments = text(world, ("GET", &format!("{scripts}/deployments")), "").await;
+    let tail = text(world, ("POST", &format!("{scripts}/tails")), "").await;
     let key = format!(r#"{{"name":"{}","limit":1}}"#, named("key"));
     let key = text(world, ("POST", &format!("{root}/workflows/concurrency")), &key).await;
-    let sessions = format!("/cairn/v1/test/accounts/{account}/workflows/{workflow}/sessions");
+    let sessions = format!(
+        "/cairn/v1/test/accounts/{}/workflows/{}/sessions",
+        named("account"),
+        named("workflow")
+    );
     let session = text(world, ("POST", &sessions), "").await;
+    let names = Names {
+        account: named("account"),
+        script: named("script"),
+        script_version,
+        deployment: string(&deployments["deployments"][0]["id"]),
+        secret: named("secret"),
+        workflow: named("workflow"),
+        workflow_version: string(&workflow["version_id"]),
+        instance: named("instance"),
+        token: String::new(),
+        tail: string(&tail["id"]),
+        session: string(&session["session"]),
+        key: string(&key["id"]),
+    };
+    (names, string(&workflow["id"]))
+}
+
+async fn tenant(world: &World, mark: &str) -> Tenant {
+    let named = |what: &str| format!("x{mark}x{what}");
+    let (mut names, workflow_id) = things(world, &named).await;
+    let account = names.account.clone();
     let token = async |scope: &str, more: &str| {
         let body = format!(
             r#"{{"name":"{}","scope":"{scope}","accounts":["{account}"]{more}}}"#,
@@ -178,30 +200,17 @@ async fn tenant(world: &World, mark: &str) -> Tenant {
         world.token(&body).await
     };
     let (admin, reader) = (token("admin", "").await, token("read", "").await);
-    let own_workflow = token("write", &format!(r#","workflows":["{workflow}"]"#)).await;
-    let string = |json: &serde_json::Value| json.as_str().unwrap().to_owned();
-    let names = Names {
-        script_version: string(&uploaded["deployment_id"]),
-        deployment: string(&deployments["deployments"][0]["id"]),
-        secret: named("secret"),
-        workflow_version: string(&put["version_id"]),
-        tail: string(&tail["id"]),
-        session: string(&session["session"]),
-        key: string(&key["id"]),
-        token: admin.0,
-        account,
-        script,
-        workflow,
-        instance,
-    };
+    let own_workflow = token("write", &format!(r#","workflows":["{}"]"#, names.workflow)).await;
+    names.token = admin.0;
     // A session is named in the answer that makes it, and never again.
-    let secrets = names.all().map(str::to_owned).into_iter().filter(|name| *name != names.session);
+    let secrets = names
+        .all()
+        .map(str::to_owned)
+        .into_iter()
+        .filter(|name| *name != names.session);
     let more = ["class", "code", "params", "other", "admin"].map(named);
     Tenant {
-        secrets: secrets
-            .chain(more)
-            .chain([string(&put["id"]), reader.0.clone()])
-            .collect(),
+        secrets: secrets.chain(more).chain([workflow_id, reader.0]).collect(),
         names,
         admin: admin.1,
         reader: reader.1,
@@ -288,11 +297,15 @@ async fn no_route_tells_one_account_of_another() {
 async fn state(world: &World, names: &Names) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     // A token of a subscription is another each time.
-    let is_still = |template: &&&str| template.contains(":account") && !template.ends_with("/subscribe/token");
+    let is_still =
+        |template: &&&str| template.contains(":account") && !template.ends_with("/subscribe/token");
     for template in TEMPLATES.iter().filter(is_still) {
         let told = learned(world, TOKEN, ("GET", &names.path(template))).await.1;
         // Each form has a boundary of its own.
-        let boundary = told.split("boundary=").nth(1).and_then(|rest| rest.split('"').next());
+        let boundary = told
+            .split("boundary=")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
         let told = told.replace(boundary.unwrap_or("\0"), "…");
         all.push((*template, told));
     }

@@ -46,8 +46,8 @@ async fn a_token_is_shown_once_and_kept_as_a_hash() {
     assert_eq!(list.result(), json!([expected]));
     let kept = format!("{:?}", world.store.tokens().await.unwrap());
     assert!(!kept.contains(value) && kept.contains(id));
-    let used = format!("/client/v4/accounts/acc/workflows/w");
-    assert_eq!(status(&world, value, ("GET", &used)).await, 404);
+    let used = "/client/v4/accounts/acc/workflows/w";
+    assert_eq!(status(&world, value, ("GET", used)).await, 404);
     let shown = world
         .ask(TOKEN, ("GET", &format!("{TOKENS}/{id}")), "")
         .await
