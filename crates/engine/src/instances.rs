@@ -132,7 +132,9 @@ impl Engine {
             // They are due, and ask when they are taken up.
             shared.slots.unreserve(no, begin);
         }
-        let results = match shared.store.create(new.clone(), node).await {
+        let results = shared.store.create(new.clone(), node).await;
+        shared.pulse.wrote(&results);
+        let results = match results {
             Ok(results) => results,
             Err(error) => {
                 if node.is_some() {

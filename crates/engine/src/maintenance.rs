@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 /// Finished instances removed by one write: few, so that the writer is never busy with them for long.
 const EXPIRE_BATCH: usize = 50;
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
-/// Pause after the lease could not be extended. The next attempt is also what shows that the store writes again.
+/// Pause after any write has failed: extending the lease is also what shows that the store writes again.
 const RENEW_RETRY: Duration = Duration::from_secs(1);
 
 /// Starts the housekeeping; it ends when the set is dropped.
@@ -38,13 +38,15 @@ async fn renew(shared: Arc<Shared>) {
     let every = Duration::from_millis(shared.settings.lease_millis / 3);
     let mut interval = tokio::time::interval(every);
     loop {
-        interval.tick().await;
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = shared.pulse.failed() => tokio::time::sleep(every.min(RENEW_RETRY)).await,
+        }
         let until = shared.clock.now().plus(shared.settings.lease_millis);
         let renewed = shared.store.renew(shared.node, until).await;
         shared.pulse.wrote(&renewed);
         if let Err(error) = renewed {
             tracing::error!(%error, "the lease of this node could not be extended; trying again");
-            interval.reset_after(every.min(RENEW_RETRY));
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use parking_lot::Mutex;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// What was seen last.
 #[derive(Debug)]
-pub(crate) struct Pulse(Mutex<Seen>);
+pub(crate) struct Pulse {
+    seen: Mutex<Seen>,
+    failed: Notify,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -50,31 +54,40 @@ impl Pulse {
     /// Of an engine that has just registered its node.
     pub(crate) fn begun() -> Self {
         let now = Instant::now();
-        Self(Mutex::new(Seen {
-            beat_at: now,
-            written_at: now,
-            last_write: Written::Kept,
-        }))
+        Self {
+            seen: Mutex::new(Seen {
+                beat_at: now,
+                written_at: now,
+                last_write: Written::Kept,
+            }),
+            failed: Notify::new(),
+        }
     }
 
     /// The heartbeat has gone round.
     pub(crate) fn beat(&self) {
-        self.0.lock().beat_at = Instant::now();
+        self.seen.lock().beat_at = Instant::now();
     }
 
     /// A write has been answered.
     pub(crate) fn wrote<T, E>(&self, outcome: &Result<T, E>) {
-        let mut seen = self.0.lock();
+        let mut seen = self.seen.lock();
         if outcome.is_ok() {
             seen.written_at = Instant::now();
             seen.last_write = Written::Kept;
         } else {
             seen.last_write = Written::Failed;
+            self.failed.notify_one();
         }
     }
 
+    /// Waits for a write that fails.
+    pub(crate) async fn failed(&self) {
+        self.failed.notified().await;
+    }
+
     pub(crate) fn health(&self, lease_millis: u64) -> EngineHealth {
-        let seen = *self.0.lock();
+        let seen = *self.seen.lock();
         EngineHealth {
             beat_ago: seen.beat_at.elapsed(),
             writes: seen.last_write == Written::Kept,

@@ -9,6 +9,10 @@ use std::os::fd::AsRawFd;
 /// The byte of the shared index that SQLite locks to write.
 const WRITE_LOCK: i64 = 120;
 
+const SOURCE: &str = "import { WorkflowEntrypoint } from 'cloudflare:workers';
+    export class Idle extends WorkflowEntrypoint { async run() {} }
+    export default {};";
+
 async fn probe(address: SocketAddr, path: &str) -> (u16, Value) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let response = client
@@ -49,14 +53,14 @@ impl Blocked {
 async fn a_database_that_does_not_write_is_told_until_it_does() {
     let data = Scratch::new();
     let mut server = cairn!().start_server(data.path());
-    let address = server.address().await;
+    let (address, rest) = (server.address().await, server.rest().await);
+    rest.deploy("idle", "Idle", SOURCE).await;
     assert_eq!(probe(address, "/readyz").await.0, 200);
     let blocked = Blocked::begin(&data);
-    let report = until("the next write fails", || async {
-        let (status, report) = probe(address, "/readyz").await;
-        (status == 503).then_some(report)
-    })
-    .await;
+    let create = rest.post("/workflows/idle/instances", &json!({})).await;
+    assert_eq!(create.status, 503, "{}", create.body);
+    let (status, report) = probe(address, "/readyz").await;
+    assert_eq!(status, 503);
     assert_eq!(
         report["checks"],
         json!({ "database": "the last write failed; the log says why", "engine": "ok", "serving": "ok", "workerd": "ok" })
