@@ -14,10 +14,12 @@ fn subdomain_key(account: &str) -> String {
 
 /// One lock for each script that is being changed: what is taken over from the newest version must still be its own when the next is made.
 #[derive(Default)]
-pub(crate) struct ScriptLocks(Mutex<HashMap<(String, String), Arc<AsyncMutex<()>>>>);
+pub(crate) struct ScriptLocks(Mutex<HashMap<(String, String), ScriptLock>>);
+
+type ScriptLock = Arc<AsyncMutex<()>>;
 
 impl ScriptLocks {
-    fn of(&self, account: &str, script: &str) -> Arc<AsyncMutex<()>> {
+    fn of(&self, account: &str, script: &str) -> ScriptLock {
         let mut locks = self.0.lock();
         // Whoever holds or awaits a lock has a copy of it.
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);

@@ -134,9 +134,7 @@ pub async fn versions_of_a_removed_script_stay_while_they_are_needed(subject: &S
         script_version: "first".to_owned(),
         ..new_instance(no, "i")
     };
-    let (instance, _) = store.create(vec![new], Some(node)).await.unwrap()[0]
-        .clone()
-        .unwrap();
+    let (instance, _) = store.create(vec![new], Some(node)).await.unwrap()[0].unwrap();
     assert!(store.delete_script("a", "s").await.unwrap());
     assert_eq!(swept(store).await, ["second"]);
     let kept = store.script_modules("first").await.unwrap().unwrap();
