@@ -167,11 +167,36 @@ const TARGET: &str = "import { WorkerEntrypoint, RpcTarget } from 'cloudflare:wo
     export class Named extends WorkerEntrypoint { hi(name) { return `hi ${name}`; } props() { return this.ctx.props; } }
     export const plain = { fetch() { return new Response('plain'); } };";
 
+/// What comes of it all.
+const CROSSED: &str = "add: 3
+values: {\"map\":[[1,\"1970-01-01T00:00:00.000Z\"]],\"big\":\"1180591620717411303424\",\"bytes\":[1,2]}
+big: 3000000
+fail: threw TypeError bad thing
+own: threw OwnError own7
+missing: threw TypeError The RPC receiver does not implement the method \"nothing\".
+stub: [1,4,4]
+pipelined: 5
+two stubs: [2,1]
+function: 8
+callback: 22
+handed on: 41
+late: \"late!\"
+property: 42
+stream: \"in pieces\"
+to stream: \"a body of some kind\"
+at once: [2,4,6,8,10,12,14,16]
+named: \"hi you\"
+props: {}
+other props: {\"tenant\":\"a\"}
+plain: \"plain\"
+fetch: [201,\"z\",\"POST https://host.example/a?b body {\\\"a\\\":1}\"]
+websocket: \"echo 1\"";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_cross_between_processes() {
     let Some(world) = World::new(|_| {}) else { return };
     world.deploy("target-1", TARGET, |spec| {
-        spec.entrypoints = vec!["Named".into(), "plain".into()]
+        spec.entrypoints = vec!["Named".into(), "plain".into()];
     });
     let body = format!(
         "{TELL}
@@ -219,33 +244,10 @@ async fn calls_cross_between_processes() {
         ("O", "target", Some("plain"), None),
     ];
     world.caller(&body, &bindings);
-    let expected = "add: 3
-values: {\"map\":[[1,\"1970-01-01T00:00:00.000Z\"]],\"big\":\"1180591620717411303424\",\"bytes\":[1,2]}
-big: 3000000
-fail: threw TypeError bad thing
-own: threw OwnError own7
-missing: threw TypeError The RPC receiver does not implement the method \"nothing\".
-stub: [1,4,4]
-pipelined: 5
-two stubs: [2,1]
-function: 8
-callback: 22
-handed on: 41
-late: \"late!\"
-property: 42
-stream: \"in pieces\"
-to stream: \"a body of some kind\"
-at once: [2,4,6,8,10,12,14,16]
-named: \"hi you\"
-props: {}
-other props: {\"tenant\":\"a\"}
-plain: \"plain\"
-fetch: [201,\"z\",\"POST https://host.example/a?b body {\\\"a\\\":1}\"]
-websocket: \"echo 1\"";
-    assert_eq!(world.ask().await, expected);
+    assert_eq!(world.ask().await, CROSSED);
     assert_eq!(
         world.ask().await,
-        expected,
+        CROSSED,
         "once more, on connections that are there"
     );
     world.runtime.shutdown().await;

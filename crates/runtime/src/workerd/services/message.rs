@@ -160,6 +160,9 @@ struct Struct {
     pointers: usize,
 }
 
+/// A list of structs: its first element, how many there are, and the words of data and of pointers of each.
+type Structs = (Place, usize, (usize, usize));
+
 /// A word of a message.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -443,7 +446,7 @@ impl Message {
     }
 
     /// A list of structs: its first element, how many there are, and the words of data and pointers of each.
-    fn structures(&self, pointer: Place) -> Result<Option<(Place, usize, (usize, usize))>, Malformed> {
+    fn structures(&self, pointer: Place) -> Result<Option<Structs>, Malformed> {
         let Some((place, word)) = self.follow(pointer)? else {
             return Ok(None);
         };
@@ -456,7 +459,8 @@ impl Message {
         let tag = self.word(place)?;
         let (data_words, pointers) = struct_size(tag);
         let count = (tag as u32 >> 2) as usize;
-        if count.saturating_mul(data_words + pointers) > words {
+        // Elements without words could be any number.
+        if count.saturating_mul((data_words + pointers).max(1)) > words {
             return Err(Malformed("a list that is longer than its words"));
         }
         let first = Place {

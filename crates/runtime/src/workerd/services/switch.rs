@@ -205,7 +205,7 @@ impl Switch {
     }
 
     /// Takes a message of the caller that starts no session.
-    pub(super) fn from_caller(&mut self, kind: Kind, mut message: Message) -> Result<(), Broken> {
+    pub(super) fn take_from_caller(&mut self, kind: Kind, mut message: Message) -> Result<(), Broken> {
         match kind {
             Kind::Call {
                 question,
@@ -226,7 +226,7 @@ impl Switch {
             Kind::Return { answer, .. } => return self.return_of_caller(answer, kind, message),
             Kind::Finish { question, results } => self.finish_of_caller(question.value, results, message),
             Kind::Resolve { promise, capability } => {
-                self.resolve_of_caller(promise.value, capability, message)
+                self.resolve_of_caller(promise.value, capability, message);
             }
             Kind::Release { export, count } => {
                 let known = self
@@ -236,7 +236,7 @@ impl Switch {
                 let slot = known.slot;
                 message.put(export, known.own);
                 self.unref(export.value, count);
-                self.to_target(slot, message);
+                self.send_to_target(slot, message);
             }
             Kind::Embargo { target, id } => {
                 let slot = self.route(target, &mut message)?;
@@ -244,7 +244,7 @@ impl Switch {
                     message.turn(id);
                     self.out.push(Out::Caller(message.into_bytes()));
                 } else {
-                    self.to_target(slot, message);
+                    self.send_to_target(slot, message);
                 }
             }
             Kind::Disembargo { target, id } => {
@@ -255,7 +255,7 @@ impl Switch {
                 self.embargo_ids.give(id.value);
                 self.route(target, &mut message)?;
                 message.put(id, own);
-                self.to_target(slot, message);
+                self.send_to_target(slot, message);
             }
             Kind::Abort => return Err(Broken::Aborted),
             Kind::Unimplemented => return Err(Broken::Unexpected),
@@ -287,7 +287,7 @@ impl Switch {
             }
         } else {
             question.params = self.hand_over(slot, params, &mut message);
-            self.to_target(slot, message);
+            self.send_to_target(slot, message);
         }
         self.ask(id, question);
     }
@@ -320,7 +320,7 @@ impl Switch {
             Returned::Results(_) | Returned::OfQuestion(_) | Returned::Other => Vec::new(),
         };
         message.put(answer, own);
-        self.to_target(slot, message);
+        self.send_to_target(slot, message);
         if let Some(question) = self.answers.get_mut(&answer.value) {
             question.results = results;
             question.returned = true;
@@ -348,7 +348,7 @@ impl Switch {
         for export in released {
             self.unref(export, 1);
         }
-        self.to_target(slot, message);
+        self.send_to_target(slot, message);
         self.close_question(id);
     }
 
@@ -369,7 +369,7 @@ impl Switch {
         if let Some(capability) = capability {
             self.hand_over(first, &[capability], &mut message);
         }
-        self.to_target(first, message);
+        self.send_to_target(first, message);
         for other in holders {
             let reason = "jsg.Error: the Worker was deployed anew while this was under way";
             let resolve = message::resolve_exception(promise, Failure::Failed, reason);
@@ -428,7 +428,12 @@ impl Switch {
     }
 
     /// Takes a message of a target.
-    pub(super) fn from_target(&mut self, slot: Slot, kind: Kind, mut message: Message) -> Result<(), Broken> {
+    pub(super) fn take_from_target(
+        &mut self,
+        slot: Slot,
+        kind: Kind,
+        mut message: Message,
+    ) -> Result<(), Broken> {
         if self.is_gone(slot) || !self.peers.contains_key(&slot) {
             return Ok(());
         }
@@ -446,18 +451,18 @@ impl Switch {
             }
             Kind::Release { export, count } => {
                 self.unhold(slot, export.value, count);
-                self.to_caller(message);
+                self.send_to_caller(message);
             }
             Kind::Embargo { target, id } => {
                 self.translate(slot, target, &mut message)?;
                 let shown = self.embargo_ids.take();
                 self.embargoes.insert(shown, (slot, id.value));
                 message.put(id, shown);
-                self.to_caller(message);
+                self.send_to_caller(message);
             }
             Kind::Disembargo { target, .. } => {
                 self.translate(slot, target, &mut message)?;
-                self.to_caller(message);
+                self.send_to_caller(message);
             }
             // Callers offer nothing.
             Kind::Bootstrap { question } => {
@@ -487,7 +492,7 @@ impl Switch {
             peer.answers.insert(question.value, shown);
         }
         message.put(question, shown);
-        self.to_caller(message);
+        self.send_to_caller(message);
         Ok(())
     }
 
@@ -533,7 +538,7 @@ impl Switch {
             Returned::OfQuestion(own) => message.put(own, self.shown(slot, own)?),
             Returned::Other => {}
         }
-        self.to_caller(message);
+        self.send_to_caller(message);
         if let Some(question) = self.questions.get_mut(&answer.value) {
             question.results = results;
             question.returned = true;
@@ -567,7 +572,7 @@ impl Switch {
             self.unhold(slot, export, 1);
         }
         message.put(question, shown);
-        self.to_caller(message);
+        self.send_to_caller(message);
         self.close_answer(shown);
     }
 
@@ -598,7 +603,7 @@ impl Switch {
             export.is_promise = false;
         }
         message.put(promise, shown);
-        self.to_caller(message);
+        self.send_to_caller(message);
         Ok(())
     }
 
@@ -777,13 +782,13 @@ impl Switch {
         self.peers.get(&slot).is_some_and(|peer| peer.gone.is_some())
     }
 
-    fn to_target(&mut self, slot: Slot, message: Message) {
+    fn send_to_target(&mut self, slot: Slot, message: Message) {
         if !self.is_gone(slot) {
             self.out.push(Out::Target(slot, message.into_bytes()));
         }
     }
 
-    fn to_caller(&mut self, message: Message) {
+    fn send_to_caller(&mut self, message: Message) {
         self.out.push(Out::Caller(message.into_bytes()));
     }
 }

@@ -99,14 +99,14 @@ impl Tunnel {
                     let slot = self.slot().await;
                     self.switch.start(slot, kind, message)?;
                 }
-                Some(kind) => self.switch.from_caller(kind, message)?,
+                Some(kind) => self.switch.take_from_caller(kind, message)?,
                 None => return Err(Broken::Unexpected),
             },
             Happened::CallerEnded(_) => {}
             Happened::Target(slot, message) => {
                 let kind = message.kind().map_err(Broken::from);
                 let taken = kind.and_then(|kind| match kind {
-                    Some(kind) => self.switch.from_target(slot, kind, message),
+                    Some(kind) => self.switch.take_from_target(slot, kind, message),
                     None => Err(Broken::Unexpected),
                 });
                 if let Err(error) = taken {
