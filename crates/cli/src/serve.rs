@@ -99,7 +99,9 @@ fn secrets_key(arguments: &ServeArguments) -> Result<Option<KeySource>, Failure>
 /// # Errors
 /// When standard output does not take it.
 pub(crate) fn config(_: &ConfigArguments, sources: &Sources) -> Result<Exit, Failure> {
-    let written = std::io::stdout().lock().write_all(configuration::show(sources).as_bytes());
+    let written = std::io::stdout()
+        .lock()
+        .write_all(configuration::show(sources).as_bytes());
     written.map_err(|error| {
         Failure::new(
             format!("Standard output cannot be written: {error}."),
