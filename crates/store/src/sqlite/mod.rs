@@ -54,7 +54,8 @@ const READERS: usize = 3;
 pub struct SqliteStore {
     /// There until the store closes.
     ways: Option<Ways>,
-    threads: Vec<JoinHandle<()>>,
+    reading: Vec<JoinHandle<()>>,
+    writing: Option<JoinHandle<()>>,
     file: LockedFile,
 }
 
@@ -91,12 +92,12 @@ impl SqliteStore {
         let connections = (0..READERS)
             .map(|_| file.open_reader())
             .collect::<Result<_, _>>()?;
-        let (readers, mut threads) = Readers::start(connections)?;
-        let (writer, thread) = Writer::start(connection)?;
-        threads.push(thread);
+        let (readers, reading) = Readers::start(connections)?;
+        let (writer, writing) = Writer::start(connection)?;
         Ok(Self {
             ways: Some(Ways { writer, readers }),
-            threads,
+            reading,
+            writing: Some(writing),
             file,
         })
     }
@@ -177,13 +178,25 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        // The threads end when nobody can reach them any more and nothing is left to do.
-        self.ways = None;
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!(file = %self.file.path.display(), "a thread of the database ended by a panic");
+        // The threads end when nobody can reach them any more and nothing is left to do. The last connection to close folds the log
+        // into the file; of two that close at the same moment neither may see itself as the last.
+        if let Some(Ways { writer, readers }) = self.ways.take() {
+            drop(readers);
+            for thread in self.reading.drain(..) {
+                ended(thread, &self.file.path);
+            }
+            drop(writer);
+            if let Some(thread) = self.writing.take() {
+                ended(thread, &self.file.path);
             }
         }
+    }
+}
+
+/// Waits for the end of a thread.
+fn ended(thread: JoinHandle<()>, file: &Path) {
+    if thread.join().is_err() {
+        tracing::error!(file = %file.display(), "a thread of the database ended by a panic");
     }
 }
 
