@@ -112,8 +112,8 @@ impl Engine {
         let error = match runtime.check(Arc::new(spec.clone())).await {
             Ok(checked) => {
                 // The process was started without knowing them; the next one has sockets for them.
-                let has_entrypoints = !entrypoints_of(&checked.exports, &checked.workflow_classes).is_empty();
-                if has_entrypoints {
+                let is_workflow = |name: &String| checked.workflow_classes.contains(name);
+                if !entrypoints_of(&checked.exports, is_workflow).is_empty() {
                     runtime.retire(&spec.id);
                 }
                 return Ok(checked);

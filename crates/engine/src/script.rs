@@ -298,7 +298,7 @@ fn worker_spec(
     Ok(WorkerSpec {
         id,
         exports,
-        entrypoints: entrypoints_of(&metadata.exports, &metadata.workflow_classes),
+        entrypoints: entrypoints_of(&metadata.exports, |name| metadata.workflow_classes.contains(name)),
         account: stored.account,
         script: stored.script,
         main_module: metadata.main_module,
@@ -387,11 +387,10 @@ fn exports_of(
 /// The exports that service bindings may name: all but workflows and the default one, which is always there.
 pub(crate) fn entrypoints_of<'e>(
     exports: impl IntoIterator<Item = &'e String>,
-    workflow_classes: impl IntoIterator<Item = &'e String> + Clone,
+    mut is_workflow: impl FnMut(&String) -> bool,
 ) -> Vec<String> {
-    let is_workflow = |name: &String| workflow_classes.clone().into_iter().any(|class| class == name);
-    let is_named = |name: &&String| *name != "default" && !is_workflow(name);
-    exports.into_iter().filter(is_named).cloned().collect()
+    let named = exports.into_iter().filter(|name| *name != "default");
+    named.filter(|name| !is_workflow(name)).cloned().collect()
 }
 
 fn blob(name: &str, data: &str) -> Result<Bytes, WorkerError> {
