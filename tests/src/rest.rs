@@ -68,7 +68,10 @@ impl Rest {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("http://{}/client/v4/accounts/{}{path}", self.address, self.account);
+        let url = format!(
+            "http://{}/client/v4/accounts/{}{path}",
+            self.address, self.account
+        );
         self.http.request(method, url).bearer_auth(&self.token)
     }
 

@@ -29,9 +29,9 @@ pub use graph::{VersionDag, VersionGraph};
 pub use instance::{
     Attempt, BatchDeleteRequest, BatchDeleteResult, BatchTerminateResult, DeleteError, Deleted, EventSent,
     Firing, InstanceCreate, InstanceCreated, InstanceDeleted, InstanceDetails, InstanceRow, InstanceStatus,
-    JobBegun, JobState, JobStatus, NamedError, RestartFrom, Retries, RetryDelay, Rollback, RollbackOutcome, StatusChange,
-    StatusChanged, Step, StepConfig, StepOutput, StepTimeout, SubscribeToken, TerminateJob, TriggerInfo,
-    TriggerSource,
+    JobBegun, JobState, JobStatus, NamedError, RestartFrom, Retries, RetryDelay, Rollback, RollbackOutcome,
+    StatusChange, StatusChanged, Step, StepConfig, StepOutput, StepTimeout, SubscribeToken, TerminateJob,
+    TriggerInfo, TriggerSource,
 };
 pub use openapi::openapi;
 pub use page::{OffsetPage, PER_PAGE_MAX};

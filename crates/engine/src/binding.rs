@@ -1,7 +1,9 @@
 //! The engine as the host of workflow bindings.
 
 use crate::details::StepStream;
-use crate::{Control, CreateInstance, Engine, EngineError, EventType, Follow, Reach, Seq, Status, Subscription};
+use crate::{
+    Control, CreateInstance, Engine, EngineError, EventType, Follow, Reach, Seq, Status, Subscription,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_runtime::{
@@ -72,7 +74,8 @@ impl BindingHost for Engine {
         let ServiceCall { account, script } = call;
         let refuse = |message: String| BindingError { message };
         let row = self.script(&account, &script).await;
-        let row = row.map_err(|error| refuse(format!("the Worker \"{script}\" cannot be called: {error}")))?;
+        let row =
+            row.map_err(|error| refuse(format!("the Worker \"{script}\" cannot be called: {error}")))?;
         let row = row.ok_or_else(|| {
             refuse(format!(
                 "there is no Worker \"{script}\", which the service binding names; deploy it first"

@@ -2,7 +2,10 @@
 
 use crate::script::{entrypoints_of, metadata_of, spec_of};
 use crate::signal::Signal;
-use crate::{Author, EarlierSecrets, Engine, EngineError, Origin, ScriptBinding, ScriptMetadata, Upload, WorkflowSettings};
+use crate::{
+    Author, EarlierSecrets, Engine, EngineError, Origin, ScriptBinding, ScriptMetadata, Upload,
+    WorkflowSettings,
+};
 use cairn_core::{Cron, Timestamp, check_workflow_name};
 use cairn_runtime::{Checked, WorkerError, WorkerId, WorkerSpec};
 use cairn_store::{

@@ -39,8 +39,8 @@ mod testing;
 mod versions;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
-pub use crons::CronDetails;
 pub use clock::{Clock, ShiftedClock, SystemClock};
+pub use crons::CronDetails;
 pub use deployments::{Deployment, Origin};
 pub use details::{InstanceDetails, Preview, StepOutput, StepStream};
 pub use doubles::{Double, StepSelector};

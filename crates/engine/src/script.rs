@@ -324,7 +324,9 @@ fn runtime_binding(binding: ScriptBinding) -> Result<Binding, WorkerError> {
             name,
             text: SecretText::Sealed(_),
         } => {
-            return Err(WorkerError::Process(format!("the secret \"{name}\" was not opened")));
+            return Err(WorkerError::Process(format!(
+                "the secret \"{name}\" was not opened"
+            )));
         }
         ScriptBinding::Json { name, json } => Binding::Json { name, json },
         ScriptBinding::DataBlob { name, data } => Binding::Data {

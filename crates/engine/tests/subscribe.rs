@@ -205,7 +205,13 @@ async fn who_wants_no_more_than_there_is_does_not_wait() {
     assert_eq!(told_so_far.len(), 2);
     world.report(run, [succeeded(1, "1"), returned(Value::undefined())]);
     assert_eq!(told(&mut waits).await.last().map(String::as_str), Some("end"));
-    assert_eq!(told(&mut world.follow(so_far).await).await.last().map(String::as_str), Some("end"));
+    assert_eq!(
+        told(&mut world.follow(so_far).await)
+            .await
+            .last()
+            .map(String::as_str),
+        Some("end")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,8 @@ pub use report::{Report, ReportKind, Reports};
 pub use trace::{RunTrace, Trace, TraceSink, TracedLine, TracedWorker};
 pub use value::{CorruptValue, PREVIEW_BYTES, StoredStream, Value};
 pub use worker::{
-    Binding, Checked, Module, ModuleKind, Scheduled, WorkerError, WorkerId, WorkerSource, WorkerSpec, WorkflowExport,
+    Binding, Checked, Module, ModuleKind, Scheduled, WorkerError, WorkerId, WorkerSource, WorkerSpec,
+    WorkflowExport,
 };
 
 use async_trait::async_trait;

@@ -30,7 +30,11 @@ pub(crate) fn failed(failure: &Failure) -> Response<Body> {
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(allowed) = failure.allowed.as_deref().and_then(|methods| methods.parse().ok()) {
+    if let Some(allowed) = failure
+        .allowed
+        .as_deref()
+        .and_then(|methods| methods.parse().ok())
+    {
         response.headers_mut().insert(header::ALLOW, allowed);
     }
     if failure.error == ApiError::OutcomeUnknown {

@@ -86,7 +86,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(routes::health::alive))
         .route("/readyz", get(routes::health::ready))
         .route("/openapi.json", get(routes::openapi::show))
-        .route(&format!("{}/{{id}}", routes::tails::PATH), get(routes::tails::listen))
+        .route(
+            &format!("{}/{{id}}", routes::tails::PATH),
+            get(routes::tails::listen),
+        )
         .fallback(enter)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), to_worker))
         .layer(CatchPanicLayer::custom(panicked))

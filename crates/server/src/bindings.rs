@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use cairn_engine::Engine;
 use cairn_runtime::{
-    BindingCall, BindingError, BindingHost, BindingReply, EventSource, PieceSource, ServiceCall, StreamCall, SubscribeCall,
-    WorkerId,
+    BindingCall, BindingError, BindingHost, BindingReply, EventSource, PieceSource, ServiceCall, StreamCall,
+    SubscribeCall, WorkerId,
 };
 use parking_lot::Mutex;
 

@@ -100,7 +100,11 @@ pub(crate) async fn forward(app: &App, name: &WorkerName, request: Request) -> R
         Err(error) => return plain(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
     let Some((version, _)) = row.deployed else {
-        return absent(app, name, format!("the Worker \"{}\" has no deployed version", row.name));
+        return absent(
+            app,
+            name,
+            format!("the Worker \"{}\" has no deployed version", row.name),
+        );
     };
     match app.handlers.answers(&app.engine, &version).await {
         Ok(true) => {}

@@ -40,8 +40,8 @@ pub use cairn_engine::{Engine, KeySource, Settings};
 pub use cairn_runtime::workerd::Egress;
 pub use cairn_store::sqlite::examine::{Examined, Soundness, examine};
 pub use error::ServerError;
-pub use stop::Drain;
 pub use settings::{SettingError, SettingInfo, settings, settings_reference};
+pub use stop::Drain;
 pub use testing::TestSupport;
 pub use tls::{TlsError, TlsFiles};
 
@@ -57,11 +57,11 @@ use health::Health;
 use heart::Heart;
 use hosts::Handlers;
 use jobs::Jobs;
+use serve::Entrance;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use serve::Entrance;
 use subscribers::Subscribers;
 use tails::Tails;
 use tls::Tls;
@@ -240,7 +240,11 @@ impl Server {
 
     /// `https` with a certificate, `http` without.
     pub fn scheme(&self) -> &'static str {
-        if self.entrance.tls.is_some() { "https" } else { "http" }
+        if self.entrance.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        }
     }
 
     /// The root token, when it was made just now: it is kept as a hash only and cannot be shown again.
@@ -277,7 +281,11 @@ impl Server {
         chores.spawn(async move { tidied.access.tidy().await });
         let (closing, closed) = oneshot::channel();
         tokio::join!(
-            serve::serve(entrance, router, stop::announced(shutdown, (&app, drain), closing)),
+            serve::serve(
+                entrance,
+                router,
+                stop::announced(shutdown, (&app, drain), closing)
+            ),
             stop::finish_steps(&app, drain, closed),
         );
         chores.shutdown().await;

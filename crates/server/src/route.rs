@@ -462,7 +462,10 @@ mod tests {
         assert_eq!(parse("workflows/w"), workflow(WorkflowRoute::One("w".into())));
         assert_eq!(parse("workflows/settings"), workflow(WorkflowRoute::Settings));
         assert_eq!(parse("workflows/concurrency"), workflow(WorkflowRoute::Keys));
-        assert_eq!(parse("workflows/concurrency/k"), workflow(WorkflowRoute::Key("k".into())));
+        assert_eq!(
+            parse("workflows/concurrency/k"),
+            workflow(WorkflowRoute::Key("k".into()))
+        );
         assert_eq!(
             parse("workflows/w/versions/v/graph"),
             workflow(WorkflowRoute::Graph("w".into(), "v".into(), GraphForm::Graph))

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
 use cairn_runtime::Value;
 use cairn_store::{
-    Claim, Claimed, Commit, CommitError, CreateError, DeployedWorkflow, DeploymentRow, InboxMessage, InboxNo,
-    InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage, Lease, Load,
-    NewDeployment, NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, ScheduleRow, ScriptModules, ScriptRow,
-    CronRow, CronStore, KeyRow, KeyStore, ScriptStore, ScriptVersionRow, SendError, StatusCounts, Store, StoreError, StreamNo, StreamWrite, SweptVersions,
-    WorkflowPage, WorkflowRow, WorkflowVersionRow,
+    Claim, Claimed, Commit, CommitError, CreateError, CronRow, CronStore, DeployedWorkflow, DeploymentRow,
+    InboxMessage, InboxNo, InstanceFilter, InstanceNo, InstancePage, InstanceRow, JournalEntry, JournalPage,
+    KeyRow, KeyStore, Lease, Load, NewDeployment, NewInstance, NewMessage, NewScriptVersion, NewWorkflow,
+    NodeId, ScheduleRow, ScriptModules, ScriptRow, ScriptStore, ScriptVersionRow, SendError, StatusCounts,
+    Store, StoreError, StreamNo, StreamWrite, SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use std::time::Duration;
 

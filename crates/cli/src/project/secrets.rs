@@ -161,7 +161,11 @@ mod tests {
         };
         assert_eq!(read("A=1\n").unwrap(), [pair("A", "1")]);
         assert_eq!(read(" {\"A\": \"x=1\"}").unwrap(), [pair("A", "x=1")]);
-        assert!(read("{\"A\": 1}").unwrap_err().contains("no JSON object of strings"));
+        assert!(
+            read("{\"A\": 1}")
+                .unwrap_err()
+                .contains("no JSON object of strings")
+        );
         assert!(read("A=1\nB").unwrap_err().contains(":2 is not NAME=value"));
     }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use cairn_core::{ErrorInfo, RestartFrom, RollbackView, Status, StepKey, StepKind, Undo};
 use cairn_runtime::{
     Binding, BindingCall, BindingError, BindingHost, BindingMethod, BindingReply, CreateOptions, EventSource,
-    PieceSource, ServiceCall, Runtime as _, StreamCall, SubscribeCall, Value, WorkerId, WorkflowExport,
+    PieceSource, Runtime as _, ServiceCall, StreamCall, SubscribeCall, Value, WorkerId, WorkflowExport,
 };
 use std::sync::{Arc, Mutex};
 

@@ -1,7 +1,7 @@
 //! `…/workflows/…` without instances: definitions and their versions.
 
-use super::{concurrency, graphs, words};
 use super::workflow_put::put_workflow;
+use super::{concurrency, graphs, words};
 use crate::answer::{Answer, done, engine, page};
 use crate::app::Call;
 use crate::body;
@@ -60,7 +60,11 @@ async fn list(call: &Call, account: &str) -> Answer {
         })?;
     }
     let (found, total) = match &call.visitor.who.workflows {
-        None => call.engine().workflows(account, search, store_page(asked)).await.map_err(engine)?,
+        None => call
+            .engine()
+            .workflows(account, search, store_page(asked))
+            .await
+            .map_err(engine)?,
         Some(names) => own(call, (account, names), (search, asked)).await?,
     };
     let info = asked.info(found.len(), total);
@@ -75,7 +79,10 @@ async fn own(
 ) -> Result<(Vec<WorkflowDetails>, u64), Failure> {
     let mut found = Vec::new();
     let part = search.map(str::to_ascii_lowercase);
-    let is_asked = |name: &&String| part.as_ref().is_none_or(|part| name.to_ascii_lowercase().contains(part));
+    let is_asked = |name: &&String| {
+        part.as_ref()
+            .is_none_or(|part| name.to_ascii_lowercase().contains(part))
+    };
     for name in names.iter().filter(is_asked) {
         match call.engine().workflow(account, name).await {
             Ok(details) => found.push(details),

@@ -58,7 +58,11 @@ async fn names_that_nobody_has() {
     let answered = world.send(to("waiting.localhost", &[])).await;
     assert_eq!(answered.status, 404);
     let nobody = world.send(to("nowhere.localhost", &[])).await;
-    assert_eq!(answered.text.replace("waiting", "nowhere"), nobody.text, "who passes by learns nothing");
+    assert_eq!(
+        answered.text.replace("waiting", "nowhere"),
+        nobody.text,
+        "who passes by learns nothing"
+    );
 }
 
 #[tokio::test]
@@ -72,7 +76,11 @@ async fn a_worker_that_answers_no_requests() {
     assert_eq!(answered.status, 404);
     assert!(answered.text.contains("default export"), "{}", answered.text);
     let nobody = world.send(to("x.localhost", &[])).await;
-    assert_eq!(answered.text.replace("\"s\"", "\"x\""), nobody.text, "who passes by learns nothing");
+    assert_eq!(
+        answered.text.replace("\"s\"", "\"x\""),
+        nobody.text,
+        "who passes by learns nothing"
+    );
 }
 
 #[tokio::test]

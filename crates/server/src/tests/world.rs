@@ -238,11 +238,7 @@ impl World {
         .await
     }
 
-    async fn with(
-        auth: (Auth, TestSupport),
-        limits: BodyLimits,
-        door: Arc<dyn WorkerDoor>,
-    ) -> Self {
+    async fn with(auth: (Auth, TestSupport), limits: BodyLimits, door: Arc<dyn WorkerDoor>) -> Self {
         Self::with_settings(auth, (limits, |_| {}), door).await
     }
 
@@ -254,8 +250,14 @@ impl World {
         let store = Arc::new(MemoryStore::new());
         let (gate, _) = auth::set_up(auth, store.as_ref()).await.unwrap();
         let step_clock = Arc::new(StepClock(AtomicI64::new(SystemClock.now().0)));
-        let access = (AccessSettings::default(), ClientAddress::Peer, Arc::clone(&step_clock) as _);
-        let access = Access::set_up(gate, Arc::clone(&store) as _, access).await.unwrap();
+        let access = (
+            AccessSettings::default(),
+            ClientAddress::Peer,
+            Arc::clone(&step_clock) as _,
+        );
+        let access = Access::set_up(gate, Arc::clone(&store) as _, access)
+            .await
+            .unwrap();
         let (_, reports) = mpsc::unbounded_channel();
         let (clock, testing) = testing::clock(test_support);
         let mut settings = Settings {
@@ -287,7 +289,7 @@ impl World {
                 jobs: Jobs::default(),
                 handlers: Handlers::default(),
                 tails: Arc::default(),
-            subscribers: Subscribers::new().unwrap(),
+                subscribers: Subscribers::new().unwrap(),
                 testing,
                 address,
                 health: Health::new(std::env::current_exe().unwrap()),
@@ -299,7 +301,11 @@ impl World {
     pub(super) async fn listen(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(Entrance::new(listener, None), self.router.clone(), std::future::pending()));
+        tokio::spawn(serve(
+            Entrance::new(listener, None),
+            self.router.clone(),
+            std::future::pending(),
+        ));
         address
     }
 
@@ -332,7 +338,10 @@ impl World {
     /// Makes a token; its id, and the token.
     pub(super) async fn token(&self, body: &str) -> (String, String) {
         let made = self.ask(TOKEN, ("POST", "/cairn/v1/tokens"), body).await.result();
-        (made["id"].as_str().unwrap().into(), made["value"].as_str().unwrap().into())
+        (
+            made["id"].as_str().unwrap().into(),
+            made["value"].as_str().unwrap().into(),
+        )
     }
 
     /// A request with the token, to a path below the account.

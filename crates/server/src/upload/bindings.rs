@@ -9,7 +9,8 @@ use cairn_api::{ApiError, Failure};
 use cairn_engine::{ScriptBinding, SecretText, check_workflow_name};
 use std::collections::HashSet;
 
-const KNOWN: &str = "plain_text, json, secret_text, text_blob, data_blob, wasm_module, workflow, service and inherit";
+const KNOWN: &str =
+    "plain_text, json, secret_text, text_blob, data_blob, wasm_module, workflow, service and inherit";
 
 /// Bindings of the newest version, and which of them stay without being named.
 pub(super) struct Earlier {
@@ -150,7 +151,10 @@ fn service(raw: RawBinding) -> Result<ScriptBinding, Failure> {
     let wrong = |what: &str| refused(format!("the binding \"{name}\" of type \"service\" {what}"));
     let service = raw.service.filter(|service| !service.is_empty());
     let service = service.ok_or_else(|| wrong("has no \"service\""))?;
-    if let Some(environment) = raw.environment.filter(|named| !named.is_empty() && named != "production") {
+    if let Some(environment) = raw
+        .environment
+        .filter(|named| !named.is_empty() && named != "production")
+    {
         return Err(wrong(&format!(
             "names the environment \"{environment}\", but environments of a service are not available here; \
              name the Worker of that environment instead, such as \"{service}-{environment}\""
@@ -161,12 +165,17 @@ fn service(raw: RawBinding) -> Result<ScriptBinding, Failure> {
             "reaches into another account, which is not available here; deploy the Worker in this account too",
         ));
     }
-    let props = raw.props.map(|props| props.get().to_owned()).filter(|props| props != "null");
+    let props = raw
+        .props
+        .map(|props| props.get().to_owned())
+        .filter(|props| props != "null");
     if props.as_ref().is_some_and(|props| !props.starts_with('{')) {
         return Err(wrong("has \"props\" that are not an object"));
     }
     Ok(ScriptBinding::Service {
-        entrypoint: raw.entrypoint.filter(|entrypoint| !entrypoint.is_empty() && entrypoint != "default"),
+        entrypoint: raw
+            .entrypoint
+            .filter(|entrypoint| !entrypoint.is_empty() && entrypoint != "default"),
         name,
         service,
         props,

@@ -198,7 +198,9 @@ pub async fn a_version_knows_its_script_and_its_graph(subject: &Subject) {
     store.note_graph("nobody", "early", true).await.unwrap();
     let known = async || {
         let (versions, _) = store.workflow_versions(early.no, PAGE).await.unwrap();
-        let known = versions.into_iter().map(|row| (row.id, row.script_version, row.has_graph));
+        let known = versions
+            .into_iter()
+            .map(|row| (row.id, row.script_version, row.has_graph));
         known.collect::<Vec<_>>()
     };
     let deployed = Some("early".to_owned());

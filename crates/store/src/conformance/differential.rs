@@ -214,9 +214,7 @@ impl Request {
             Self::DeleteInstance(instance) => format!("{:?}", store.delete_instance(instance).await),
             Self::Expire(now, limit) => format!("{:?}", store.expire(now, limit).await),
             Self::AddScriptVersion(version) => format!("{:?}", store.add_script_version(version).await),
-            Self::Deploy(script, version) => {
-                deploy(store, ["a", &script, &version], START).await.to_string()
-            }
+            Self::Deploy(script, version) => deploy(store, ["a", &script, &version], START).await.to_string(),
             Self::Script(name) => {
                 let deployments = store.deployments("a", &name).await.unwrap();
                 let deployed: Vec<String> = deployments.into_iter().map(|row| row.version).collect();

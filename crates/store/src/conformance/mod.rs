@@ -9,9 +9,9 @@ pub mod access;
 pub mod catalog;
 pub mod commit;
 pub mod create;
+pub mod cron;
 pub mod differential;
 pub mod inbox;
-pub mod cron;
 pub mod keys;
 pub mod lease;
 pub mod list;
@@ -22,8 +22,9 @@ pub mod scripts;
 pub mod stream;
 
 use crate::{
-    AccessStore, Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewDeployment, NewInstance, NewMessage,
-    NewScriptVersion, NewWorkflow, NodeId, Release, ScheduleRow, Start, Store, Trigger,
+    AccessStore, Claim, Claimed, Commit, InboxNo, InstanceNo, JournalEntry, Lease, NewDeployment,
+    NewInstance, NewMessage, NewScriptVersion, NewWorkflow, NodeId, Release, ScheduleRow, Start, Store,
+    Trigger,
 };
 use bytes::Bytes;
 use cairn_core::{Seq, Status, Timestamp};

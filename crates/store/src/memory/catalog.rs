@@ -1,8 +1,8 @@
 //! Scripts, workflows and versions in memory.
 
-use crate::{CronRow, 
-    DeployedWorkflow, DeploymentRow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules, ScriptRow, ScriptVersionRow,
-    StoreError, SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
+use crate::{
+    CronRow, DeployedWorkflow, DeploymentRow, NewScriptVersion, NewWorkflow, ScheduleRow, ScriptModules,
+    ScriptRow, ScriptVersionRow, StoreError, SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
 use cairn_core::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
