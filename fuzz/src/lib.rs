@@ -6,6 +6,7 @@
 mod cron;
 mod frame;
 mod mutate;
+mod rpc;
 mod seeds;
 mod upload;
 mod value;
@@ -35,7 +36,7 @@ pub enum Verdict {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
     Target {
         name: "cron",
         check: cron::check,
@@ -47,6 +48,10 @@ pub const TARGETS: [Target; 4] = [
     Target {
         name: "frame",
         check: frame::check,
+    },
+    Target {
+        name: "rpc",
+        check: rpc::check,
     },
     Target {
         name: "upload",

@@ -90,6 +90,11 @@ fn frame() {
 }
 
 #[test]
+fn rpc() {
+    run("rpc", INPUTS);
+}
+
+#[test]
 fn upload() {
     run("upload", INPUTS / 4);
 }

@@ -50,3 +50,11 @@ pub fn framed(value: &Value) -> Result<Vec<Vec<u8>>, String> {
     writer.push(&settle).map_err(|error| error.to_string())?;
     Ok(writer.take())
 }
+
+/// What a message of Cap'n Proto's RPC protocol is read as, and whether putting each id where it stands leaves it as it is.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn rpc_message(bytes: &[u8]) -> Result<(String, bool), String> {
+    crate::workerd::examine_message(bytes)
+}

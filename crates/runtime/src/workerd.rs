@@ -21,4 +21,5 @@ pub use crate::frame::LARGEST_VALUE;
 pub use config::Egress;
 pub use keeper::PublicSocket;
 pub use run_dir::default_run_dir;
+pub(crate) use services::examine_message;
 pub use supervisor::{Workerd, WorkerdConfig};

@@ -14,5 +14,6 @@ mod sdk;
 mod tail;
 mod typescript;
 mod wrangler;
+mod wrangler_bindings;
 mod wrangler_older;
 mod wrangler_scripts;

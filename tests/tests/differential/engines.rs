@@ -120,6 +120,7 @@ impl Engine {
     pub(crate) fn new(kind: Kind, source: &Path, configuration: &str, wrangler: Wrangler) -> Self {
         let project = Scratch::new();
         copy(source, configuration, project.path());
+        cairn_tests::tls_provider();
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(CASE)

@@ -94,6 +94,48 @@ async fn a_report_is_made_on_schedule_once_for_all_that_was_missed() {
 }
 
 #[tokio::test]
+async fn a_worker_is_called_when_its_time_comes() {
+    let (data, project) = (
+        Scratch::new(),
+        Scratch::with(&[
+            (
+                "wrangler.jsonc",
+                r#"{
+  "name": "clockwork", "main": "index.js", "compatibility_date": "2026-11-01",
+  "triggers": { "crons": ["30 6 * * *"] },
+  "workflows": [{ "binding": "REPORT", "name": "report", "class_name": "Report" }],
+}"#,
+            ),
+            (
+                "index.js",
+                r#"import { WorkflowEntrypoint } from "cloudflare:workers";
+export class Report extends WorkflowEntrypoint { async run(event) { return event.payload; } }
+export default {
+  async scheduled(controller, env, ctx) {
+    const { cron, scheduledTime } = controller;
+    ctx.waitUntil(env.REPORT.create({ id: `at-${scheduledTime}`, params: { cron } }));
+  },
+};
+"#,
+            ),
+        ]),
+    );
+    let dev = ["dev", project.text(), "--port", "0", "--data-dir", data.text()];
+    let mut server = cairn!().start(&dev);
+    let rest = server.rest().await;
+    server.until_said("To start an instance").await;
+    assert_eq!(ids(&rest).await, [""; 0], "nothing of the past is fired");
+    pass(&mut server, "3 days").await;
+    let made = until("the report", || async { ids(&rest).await.pop() }).await;
+    let time: i64 = made.strip_prefix("at-").unwrap().parse().unwrap();
+    assert_eq!(time % DAY_MILLIS, (6 * 60 + 30) * 60_000);
+    let output = completed(&rest, &made).await["output"].clone();
+    assert_eq!(output, r#"{"cron":"30 6 * * *"}"#);
+    assert_eq!(ids(&rest).await, [made], "one for all of the three days");
+    server.stop().await.expect(0);
+}
+
+#[tokio::test]
 async fn a_report_can_be_made_by_hand() {
     let data = Scratch::new();
     let ended = cairn!()

@@ -76,6 +76,9 @@ async fn exchange(path: &std::path::Path, firing: &Firing) -> Result<Bytes, Fail
     let body = json!({ "cron": firing.cron, "scheduledTime": firing.scheduled_at.0 }).to_string();
     let request = Request::post("/")
         .header(HOST, "cairn")
+        // For who follows the Worker (`js/tail.js`).
+        .header("cairn-cron", &firing.cron)
+        .header("cairn-time", firing.scheduled_at.0)
         .header(CONTENT_LENGTH, body.len())
         .body(Full::new(Bytes::from(body)))?;
     let response = sender.send_request(request).await?;

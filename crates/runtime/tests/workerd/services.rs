@@ -6,7 +6,8 @@ use cairn_core::Timestamp;
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
 use cairn_runtime::{
     Binding, BindingCall, BindingError, BindingHost, BindingReply, EventSource, Firing, ModuleKind,
-    PieceSource, Runtime as _, Scheduled, ServiceCall, StreamCall, SubscribeCall, WorkerId, WorkerSpec,
+    PieceSource, Runtime as _, Scheduled, ServiceCall, StreamCall, SubscribeCall, Trace, TraceSink,
+    TracedWorker, WorkerId, WorkerSpec,
 };
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -459,5 +460,74 @@ async fn schedules_are_handled_in_both_forms() {
         "Error: 0 0 1 1 * hello function"
     );
     assert_eq!(fire("none-1", "* * * * *").await, "unhandled");
+    world.runtime.shutdown().await;
+}
+
+/// Follows every Worker.
+struct Heard(mpsc::UnboundedSender<(TracedWorker, Trace)>);
+
+impl TraceSink for Heard {
+    fn is_followed(&self, _: &TracedWorker) -> bool {
+        true
+    }
+
+    fn take(&self, worker: &TracedWorker, trace: Trace) {
+        self.0.send((worker.clone(), trace)).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_hear_of_schedules_requests_and_calls() {
+    let Some(world) = World::new(|_| {}) else { return };
+    let (sink, mut heard) = mpsc::unbounded_channel();
+    world.runtime.set_traces(Arc::new(Heard(sink)));
+    let target = "import { WorkerEntrypoint } from 'cloudflare:workers';
+        export default class extends WorkerEntrypoint {
+          add(a, b) { console.log('adding', a, b); return a + b; }
+          scheduled() { console.warn('on time'); throw new RangeError('but no good'); }
+        }";
+    world.deploy("target-1", target, |_| {});
+    world.caller(
+        "return new Response(String(await env.T.add(1, 2)));",
+        &[("T", "target", None, None)],
+    );
+    let mut next = async || {
+        let told = tokio::time::timeout(Duration::from_secs(30), heard.recv()).await;
+        let (worker, Trace::Handler(item)) = told.unwrap().unwrap() else {
+            panic!("no run was started");
+        };
+        (worker, item)
+    };
+    assert_eq!(world.ask().await, "3");
+    let mut told = [next().await, next().await];
+    told.sort_by(|a, b| a.0.script.cmp(&b.0.script));
+    let [(caller, request), (target, call)] = told;
+    assert_eq!(
+        (caller.account.as_str(), caller.version.as_str()),
+        ("acc", "caller-1")
+    );
+    assert_eq!(request["event"]["request"]["method"], "GET");
+    assert_eq!(target.version, "target-1");
+    assert_eq!(call["event"]["rpcMethod"], "add");
+    assert_eq!(call["logs"][0]["message"], serde_json::json!(["adding", 1, 2]));
+
+    let firing = Firing {
+        cron: "*/5 * * * *".into(),
+        scheduled_at: Timestamp(1_700_000_000_000),
+    };
+    world
+        .runtime
+        .scheduled(&WorkerId("target-1".into()), &firing)
+        .await
+        .unwrap();
+    let (_, item) = next().await;
+    assert_eq!(
+        item["event"],
+        serde_json::json!({ "cron": "*/5 * * * *", "scheduledTime": 1_700_000_000_000_i64 })
+    );
+    assert_eq!(item["outcome"], "exception");
+    assert_eq!(item["logs"][0]["message"][0], "on time");
+    assert_eq!(item["exceptions"][0]["name"], "RangeError");
+    assert!(item.get("entrypoint").is_none(), "{item}");
     world.runtime.shutdown().await;
 }

@@ -104,26 +104,27 @@ pub(crate) async fn listen(
         .max_message_size(RECEIVE_MAX)
         .max_frame_size(RECEIVE_MAX);
     upgrade
-        .on_upgrade(|socket| serve(socket, listener))
+        .on_upgrade(move |socket| serve(app, socket, listener))
         .into_response()
 }
 
 /// Tells items until the session ends, or until the listener goes.
-async fn serve(mut socket: WebSocket, mut listener: Listener) {
+async fn serve(app: Arc<App>, mut socket: WebSocket, mut listener: Listener) {
     let left = listener.expires_at.millis_since(SystemClock.now());
     let expiry = tokio::time::sleep(Duration::from_millis(left));
     tokio::pin!(expiry);
-    let reason = loop {
+    let (code, reason) = loop {
         let message = tokio::select! {
             item = listener.next() => match item {
                 Some(text) => Message::text(text),
-                None => break "the tail was ended",
+                None => break (close_code::NORMAL, "the tail was ended"),
             },
             received = socket.recv() => match received {
                 Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => continue,
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
             },
-            () = &mut expiry => break "the tail has expired",
+            () = app.health.draining() => break (close_code::AWAY, "the server is stopping"),
+            () = &mut expiry => break (close_code::NORMAL, "the tail has expired"),
         };
         let sent = tokio::time::timeout(SEND_PATIENCE, socket.send(message)).await;
         if !matches!(sent, Ok(Ok(()))) {
@@ -131,7 +132,7 @@ async fn serve(mut socket: WebSocket, mut listener: Listener) {
         }
     };
     let close = Message::Close(Some(CloseFrame {
-        code: close_code::NORMAL,
+        code,
         reason: reason.into(),
     }));
     // Whoever is gone by now has read all there was.

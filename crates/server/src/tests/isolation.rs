@@ -160,6 +160,14 @@ async fn things(world: &World, named: &dyn Fn(&str) -> String) -> (Names, String
     );
     let instances = format!("{root}/workflows/{}/instances", named("workflow"));
     text(world, ("POST", &instances), &instance).await;
+    // From here on it stays as it is.
+    let running = format!(
+        "/cairn/v1/test/accounts/{}/workflows/{}/instances/{}/status?is=running",
+        named("account"),
+        named("workflow"),
+        named("instance")
+    );
+    assert_eq!(text(world, ("GET", &running), "").await["reached"], true);
     let scripts = format!("{root}/workers/scripts/{}", named("script"));
     let deployments = text(world, ("GET", &format!("{scripts}/deployments")), "").await;
     let tail = text(world, ("POST", &format!("{scripts}/tails")), "").await;

@@ -4,6 +4,7 @@
 //! Offsets are those of `rpc.capnp`, which is a stable format.
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -199,8 +200,12 @@ impl Message {
                 "a message of {at} bytes; at most {LARGEST} are allowed"
             )));
         }
-        bytes.resize(at, 0);
-        stream.read_exact(&mut bytes[table..]).await?;
+        // Room is made as the bytes come, not as the table promises.
+        let promised = (at - table) as u64;
+        let came = stream.take(promised).read_to_end(&mut bytes).await? as u64;
+        if came < promised {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         Ok(Some(Self { bytes, segments }))
     }
 
@@ -513,6 +518,65 @@ impl Message {
             Some(end) if end <= segment.1 => Ok(()),
             _ => Err(Malformed("a pointer out of its segment")),
         }
+    }
+}
+
+/// What bytes from outside are read as, and whether putting each id where it stands leaves them as they are. For the fuzz targets.
+pub(crate) fn examine(mut bytes: &[u8]) -> Result<(String, bool), String> {
+    let message = match Message::read(&mut bytes).now_or_never() {
+        Some(Ok(Some(message))) => message,
+        Some(Ok(None)) | None => return Err("there is no message".into()),
+        Some(Err(error)) => return Err(error.to_string()),
+    };
+    let kind = message.kind().map_err(|error| error.to_string())?;
+    let mut same = message.clone();
+    for id in kind.iter().flat_map(ids) {
+        same.put(id, id.value);
+    }
+    Ok((format!("{kind:?}"), same == message))
+}
+
+/// The ids that a message names.
+fn ids(kind: &Kind) -> Vec<Id> {
+    let of_target = |target: &Target| match target {
+        Target::Export(id) => *id,
+        Target::Answer(promised) => promised.question,
+    };
+    let of_capability = |capability: &Capability| match capability.kind {
+        CapabilityKind::None => None,
+        CapabilityKind::Sender(id)
+        | CapabilityKind::SenderPromise(id)
+        | CapabilityKind::Receiver(id)
+        | CapabilityKind::ReceiverAnswer(id) => Some(id),
+    };
+    match kind {
+        Kind::Bootstrap { question } | Kind::Finish { question, .. } => vec![*question],
+        Kind::Call {
+            question,
+            target,
+            params,
+            ..
+        } => {
+            let own = [*question, of_target(target)];
+            own.into_iter()
+                .chain(params.iter().filter_map(of_capability))
+                .collect()
+        }
+        Kind::Return { answer, returned, .. } => {
+            let brought = match returned {
+                Returned::Results(all) => all.iter().filter_map(of_capability).collect(),
+                Returned::OfQuestion(id) => vec![*id],
+                Returned::Other => Vec::new(),
+            };
+            [vec![*answer], brought].concat()
+        }
+        Kind::Resolve { promise, capability } => {
+            let resolved = capability.iter().filter_map(of_capability);
+            [*promise].into_iter().chain(resolved).collect()
+        }
+        Kind::Release { export, .. } => vec![*export],
+        Kind::Embargo { target, id } | Kind::Disembargo { target, id } => vec![of_target(target), *id],
+        Kind::Abort | Kind::Unimplemented => Vec::new(),
     }
 }
 

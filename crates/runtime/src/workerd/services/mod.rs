@@ -13,6 +13,7 @@ mod tests;
 mod tunnel;
 
 pub(super) use directory::CAPNP_HOST;
+pub(crate) use message::examine as examine_message;
 
 use super::keeper::Door;
 use super::supervisor::Shared;
