@@ -77,8 +77,13 @@ async fn wrangler_binds_workers_and_sets_their_schedules() {
     let instance = crate::harness::until_status(&rest, "one", "complete").await;
     assert_eq!(instance["output"], json!("42"));
 
-    wrangler.ends(1, &["delete", "--name", "target"]).await;
-    assert_eq!(rest.worker("target", "/b").await.0, 200);
+    wrangler.run("delete --name target").await.has(&[
+        "target is currently in use by other Workers",
+        "Worker caller (production) uses this Worker as a Service Binding",
+        "Successfully deleted target",
+    ]);
+    let (status, text) = rest.worker("caller", "/a").await;
+    assert!(status == 502 && text.contains("target"), "{status} {text}");
 
     let without = CONFIGURATION.replace(r#"["*/5 * * * *", "0 0 L * *"]"#, "[]");
     wrangler.project.write("wrangler.jsonc", &without);

@@ -149,13 +149,22 @@ impl Engine {
             Kind::Wrangler => self.wrangler(),
             Kind::Workerd => self.workerd(),
         };
+        let deployed = self.deployments();
         self.process = Some(Group::start(command, &self.log()));
         let what = format!("{} answers", self.kind.name());
         within(START, &what, || async {
             let answer = self.ask("/").await?;
-            (answer["differential"] == true).then_some(())
+            // Cairn's Worker answers before all of its workflows are there.
+            let is_ready = self.kind != Kind::Cairn || self.deployments() > deployed;
+            (answer["differential"] == true && is_ready).then_some(())
         })
         .await;
+    }
+
+    /// How often Cairn has said that everything is deployed.
+    fn deployments(&self) -> usize {
+        let said = fs::read_to_string(self.log()).unwrap_or_default();
+        said.matches("To start an instance").count()
     }
 
     /// Ends it as a power cut would.
