@@ -30,7 +30,7 @@ const STACK: usize = 128 * 1024 * 1024;
 /// The graph of the class that the module `main` exports under a name; `modules` are names and sources of all modules.
 ///
 /// None where it cannot be known: no such class, no `run()`, code that does not parse or is nested too deep, or far too much of it.
-/// It takes as long as parsing does, some 10 ms for each megabyte, and blocks the thread.
+/// It takes about as long as parsing does, and blocks the thread.
 pub fn graph(modules: &[(&str, &str)], main: &str, class_name: &str) -> Option<Graph> {
     let bytes: usize = modules.iter().map(|(_, source)| source.len()).sum();
     if bytes > LARGEST {
