@@ -121,7 +121,6 @@ export const booleanValue = uncurry(Boolean.prototype.valueOf);
 export const numberValue = uncurry(Number.prototype.valueOf);
 export const stringValue = uncurry(String.prototype.valueOf);
 
-export const queueMicrotask = globalThis.queueMicrotask.bind(globalThis);
 export const setTimeout = globalThis.setTimeout.bind(globalThis);
 export const clearTimeout = globalThis.clearTimeout.bind(globalThis);
 export const addGlobalListener = globalThis.addEventListener.bind(globalThis);

@@ -11,7 +11,6 @@ import {
   match,
   parse,
   PromiseRef,
-  queueMicrotask,
   quote,
   slice,
   stringify,
@@ -155,6 +154,12 @@ class Call {
     };
   }
 
+  // The first attempt, once the call has returned.
+  async executeSoon() {
+    await undefined;
+    await this.execute(1);
+  }
+
   // Executes the callback and reports what came of it.
   async execute(attempt) {
     this.halt();
@@ -252,9 +257,7 @@ function stepDo(run, name, options, callback, undoOptions) {
     (call.count > 1 || isOrdinaryName(call.name));
   call.open(`${config.wire},${executing ? 1 : 0}${rollback === undefined ? '' : `,${rollback.config.wire}`}`);
   if (executing) {
-    queueMicrotask(() => {
-      call.execute(1);
-    });
+    call.executeSoon();
   }
   return call.promise;
 }
