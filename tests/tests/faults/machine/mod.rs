@@ -1,0 +1,1 @@
+//! Faults of the machine: its disk and its clock.
