@@ -46,6 +46,13 @@ pub enum Input {
     SlotDenied,
     /// The run is gone with its process.
     RunLost,
+    /// The run is gone: what its user code did has ended its process, which it had for itself.
+    RunFaulted {
+        /// What it did.
+        error: ErrorInfo,
+        /// How often in a row, from 1.
+        times: u32,
+    },
     /// All that came in together has been handled, or a deadline may have passed.
     Tick,
     /// Someone outside wants something.

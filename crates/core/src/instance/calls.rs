@@ -437,6 +437,13 @@ impl Instance {
         }
     }
 
+    /// All attempts that execute have failed.
+    pub(super) fn fail_attempts(&mut self, turn: &mut Turn<'_>, error: &ErrorInfo) {
+        for step in self.open_steps() {
+            self.attempt_failed(turn, step, (error.clone(), None));
+        }
+    }
+
     pub(super) fn timeout_of(&self, step: StepNo) -> u64 {
         let kept = self.durable.step(step).and_then(|step| step.config.as_ref());
         kept.map_or_else(

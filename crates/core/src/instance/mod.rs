@@ -18,6 +18,9 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
+/// How often in a row user code may end its process while no attempt executes that could fail instead.
+const FAULTS_MAX: u32 = 3;
+
 /// An instance: its durable state and, while user code runs, what is known of the run.
 #[derive(Debug, Clone)]
 pub struct Instance {
@@ -180,6 +183,7 @@ impl Instance {
             Input::SlotGranted => self.slot_granted(turn),
             Input::SlotDenied => self.slot_denied(turn),
             Input::RunLost => self.run_lost(turn),
+            Input::RunFaulted { error, times } => self.run_faulted(turn, error, times),
             Input::Tick => self.tick(turn),
             Input::Rebuilt => {
                 if self.hears_run(turn) {
@@ -329,6 +333,33 @@ impl Instance {
             let wake_at = self.rollback_retry().map_or(turn.now, |at| at.max(turn.now));
             return self.leave(turn, Some(wake_at));
         }
+        self.leave_without_run(turn);
+    }
+
+    /// What executes has done it, and fails as if it had thrown. Where nothing executes it is `run()` itself, which is started again a few times.
+    fn run_faulted(&mut self, turn: &mut Turn<'_>, error: ErrorInfo, times: u32) {
+        if self.run.take().is_none() {
+            return;
+        }
+        let is_last = times >= FAULTS_MAX;
+        if self.durable.status == Status::RollingBack {
+            self.fail_faulted_rollback(turn, error, is_last);
+            let wake_at = self.rollback_retry().map_or(turn.now, |at| at.max(turn.now));
+            return self.leave(turn, Some(wake_at));
+        }
+        if is_last && !self.executes_something() && self.durable.status != Status::WaitingForPause {
+            if self.begin_rollback(turn, Some(error.clone())) {
+                return self.leave(turn, Some(turn.now));
+            }
+            self.push(turn, Record::Errored { error });
+            return self.leave(turn, None);
+        }
+        self.fail_attempts(turn, &error);
+        self.leave_without_run(turn);
+    }
+
+    /// Leaves after the run is gone, to be taken up when there is something to do.
+    fn leave_without_run(&mut self, turn: &mut Turn<'_>) {
         self.fail_lost_attempts(turn);
         if self.durable.status == Status::WaitingForPause {
             return self.pause_now(turn);

@@ -199,6 +199,41 @@ impl Instance {
         }
     }
 
+    /// The handler that executes has ended its process. Where none does it is user code that was to register them: it is started again, until `is_last`.
+    pub(super) fn fail_faulted_rollback(&mut self, turn: &mut Turn<'_>, error: ErrorInfo, is_last: bool) {
+        let current = self
+            .durable
+            .rollback
+            .as_ref()
+            .and_then(|rollback| Some((rollback.current()?, rollback.state.clone())));
+        let attempt = match current {
+            Some((step, RollbackState::Between)) => Some((step, 1)),
+            Some((step, RollbackState::Retrying { attempt, .. })) => Some((step, attempt + 1)),
+            Some((
+                _,
+                RollbackState::Executing { .. }
+                | RollbackState::Failing
+                | RollbackState::Failed(_)
+                | RollbackState::Ended,
+            ))
+            | None => None,
+        };
+        if let Some((step, attempt)) = attempt.filter(|_| is_last) {
+            self.push(turn, Record::RollbackAttemptStarted { step, attempt });
+            let (retry_at, shown) = (None, error.clone());
+            let failed = Record::RollbackAttemptFailed {
+                step,
+                attempt,
+                error,
+                retry_at,
+            };
+            self.push(turn, failed);
+            return self.push(turn, Record::RollbackStepFailed { step, error: shown });
+        }
+        self.rollback_attempt_failed(turn, error, Again::AsConfigured);
+        self.fail_lost_rollback(turn);
+    }
+
     /// Time passes: a handler may take too long, a retry become due or be far away.
     pub(super) fn tick_rollback(&mut self, turn: &mut Turn<'_>) {
         if self.rollback_timeout().is_some_and(|at| at <= turn.now)

@@ -221,6 +221,10 @@ fn input(verb: &str, words: &mut Words) -> Input {
         "claimed" => Input::Claimed,
         "tick" => Input::Tick,
         "lost" => Input::RunLost,
+        "faulted" => Input::RunFaulted {
+            times: u32::try_from(words.number_of("times").unwrap_or(1)).unwrap(),
+            error: ErrorInfo::new(words.next(), words.next()),
+        },
         "granted" => Input::SlotGranted,
         "denied" => Input::SlotDenied,
         "do" | "sleep" | "until" | "wait" => Input::Called(step_call(verb, words)),
