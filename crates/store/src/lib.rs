@@ -178,7 +178,8 @@ pub trait Store: ScriptStore + KeyStore + CronStore + Send + Sync + 'static {
     /// A workflow.
     async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError>;
 
-    /// What a new instance of a workflow is pinned to; `None` when workflow, script or deployment is missing.
+    /// What a new instance of a workflow is pinned to; `None` when workflow, script or deployment is missing. When it was last triggered may be told as
+    /// of an earlier moment.
     async fn deployed_workflow(
         &self,
         account: &str,

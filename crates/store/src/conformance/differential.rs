@@ -228,11 +228,11 @@ impl Request {
             }
             Self::PutWorkflow(workflow) => format!("{:?}", store.put_workflow(workflow).await),
             Self::Workflow(name) => {
-                format!(
-                    "{:?} {:?}",
-                    store.workflow("a", &name).await,
-                    store.deployed_workflow("a", &name).await
-                )
+                let mut deployed = store.deployed_workflow("a", &name).await;
+                if let Ok(Some(deployed)) = &mut deployed {
+                    deployed.workflow.triggered_at = None;
+                }
+                format!("{:?} {deployed:?}", store.workflow("a", &name).await)
             }
             Self::Workflows(search, page) => {
                 format!("{:?}", store.workflows("a", search.as_deref(), page).await)

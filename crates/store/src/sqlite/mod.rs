@@ -38,10 +38,12 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
+use deployed::Deployed;
 use open::LockedFile;
 use readers::{Readers, snapshot};
 use rusqlite::Connection;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 use transaction::Transaction;
@@ -63,6 +65,7 @@ pub struct SqliteStore {
 struct Ways {
     writer: Writer,
     readers: Readers,
+    deployed: Arc<Deployed>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -95,7 +98,11 @@ impl SqliteStore {
         let (readers, reading) = Readers::start(connections)?;
         let (writer, writing) = Writer::start(connection)?;
         Ok(Self {
-            ways: Some(Ways { writer, readers }),
+            ways: Some(Ways {
+                writer,
+                readers,
+                deployed: Arc::default(),
+            }),
             reading,
             writing: Some(writing),
             file,
@@ -121,7 +128,23 @@ impl SqliteStore {
         self.ways.as_ref().ok_or_else(closed)
     }
 
+    /// Any write.
     async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let deployed = Arc::clone(&self.ways()?.deployed);
+        let (sender, receiver) = oneshot::channel();
+        self.ways()?.writer.submit(work, move |outcome| {
+            deployed.forget();
+            // Who does not wait any more does not want to know.
+            let _ = sender.send(outcome);
+        });
+        receiver.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// A write that leaves workflows and scripts as they are.
+    async fn write_instances<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -159,7 +182,7 @@ impl SqliteStore {
                 let _ = sender.send(Ok(Vec::new()));
             }
             Ok(taken) => {
-                let Ways { writer, readers } = ways;
+                let Ways { writer, readers, .. } = ways;
                 let keys = taken.clone();
                 readers.read(
                     move |connection| load(connection, &keys),
@@ -180,7 +203,7 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         // The threads end when nobody can reach them any more and nothing is left to do. The last connection to close folds the log
         // into the file; of two that close at the same moment neither may see itself as the last.
-        if let Some(Ways { writer, readers }) = self.ways.take() {
+        if let Some(Ways { writer, readers, .. }) = self.ways.take() {
             drop(readers);
             for thread in self.reading.drain(..) {
                 ended(thread, &self.file.path);
@@ -239,12 +262,12 @@ impl Store for SqliteStore {
         instances: Vec<NewInstance>,
         claim: Option<NodeId>,
     ) -> Result<Vec<Result<(InstanceNo, Option<Lease>), CreateError>>, StoreError> {
-        self.write(move |transaction| create::create(transaction, &instances, claim))
+        self.write_instances(move |transaction| create::create(transaction, &instances, claim))
             .await
     }
 
     async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
-        self.write(move |transaction| commit::commit(transaction, &commits))
+        self.write_instances(move |transaction| commit::commit(transaction, &commits))
             .await
     }
 
@@ -288,7 +311,7 @@ impl Store for SqliteStore {
     }
 
     async fn renew(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
-        self.write(move |transaction| claim::renew(transaction, node, until))
+        self.write_instances(move |transaction| claim::renew(transaction, node, until))
             .await
     }
 
@@ -298,7 +321,7 @@ impl Store for SqliteStore {
     }
 
     async fn send(&self, message: NewMessage) -> Result<InboxNo, SendError> {
-        self.write(move |transaction| inbox::send(transaction, &message))
+        self.write_instances(move |transaction| inbox::send(transaction, &message))
             .await?
     }
 
@@ -339,7 +362,7 @@ impl Store for SqliteStore {
         &self,
         writes: Vec<StreamWrite>,
     ) -> Result<Vec<Result<(), CommitError>>, StoreError> {
-        self.write(move |transaction| stream::write(transaction, &writes))
+        self.write_instances(move |transaction| stream::write(transaction, &writes))
             .await
     }
 
@@ -373,12 +396,12 @@ impl Store for SqliteStore {
     }
 
     async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError> {
-        self.write(move |transaction| remove::delete_instance(transaction, instance))
+        self.write_instances(move |transaction| remove::delete_instance(transaction, instance))
             .await
     }
 
     async fn expire(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        self.write(move |transaction| remove::expire(transaction, now, limit))
+        self.write_instances(move |transaction| remove::expire(transaction, now, limit))
             .await
     }
 
@@ -440,13 +463,23 @@ impl Store for SqliteStore {
         account: &str,
         name: &str,
     ) -> Result<Option<DeployedWorkflow>, StoreError> {
+        let known = &self.ways()?.deployed;
+        let missed = match known.get(account, name) {
+            Ok(deployed) => return Ok(Some(deployed)),
+            Err(missed) => missed,
+        };
         let (account, name) = (account.to_owned(), name.to_owned());
-        self.read(move |connection| {
-            snapshot(connection, |connection| {
-                catalog::deployed_workflow(connection, &account, &name)
+        let read = self
+            .read(move |connection| {
+                snapshot(connection, |connection| {
+                    catalog::deployed_workflow(connection, &account, &name)
+                })
             })
-        })
-        .await
+            .await?;
+        if let Some(deployed) = &read {
+            known.remember(missed, deployed);
+        }
+        Ok(read)
     }
 
     async fn workflows(
@@ -506,7 +539,7 @@ impl Store for SqliteStore {
 
     async fn schedule_done(&self, workflow: i64, cron: &str, until: Timestamp) -> Result<(), StoreError> {
         let cron = cron.to_owned();
-        self.write(move |transaction| schedule::done(transaction, (workflow, &cron), until))
+        self.write_instances(move |transaction| schedule::done(transaction, (workflow, &cron), until))
             .await
     }
 
