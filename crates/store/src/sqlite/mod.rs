@@ -11,6 +11,7 @@ mod claim;
 mod commit;
 mod create;
 mod cron;
+mod deployed;
 pub mod examine;
 mod inbox;
 mod keys;
