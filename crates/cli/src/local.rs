@@ -17,7 +17,7 @@ pub(crate) struct Local {
     /// Its API.
     pub(crate) api: Api,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Result<(), ServerError>>,
 }
 
 impl Local {
@@ -64,12 +64,15 @@ impl Local {
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         // An error means that it has ended by itself; the task tells why.
         let _ = self.stop.send(());
-        self.task.await.map_err(|error| {
-            Failure::new(
-                format!("The server did not end well: {error}."),
-                "What was committed is kept; start again to go on.",
-            )
-        })
+        let ended = self.task.await.map_err(|error| error.to_string());
+        ended
+            .and_then(|ended| ended.map_err(|error| error.to_string()))
+            .map_err(|error| {
+                Failure::new(
+                    format!("The server did not end well: {error}."),
+                    "What was committed is kept; start again to go on.",
+                )
+            })
     }
 }
 

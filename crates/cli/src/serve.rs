@@ -71,7 +71,12 @@ pub(crate) async fn serve(
         .await
         .map_err(|error| cannot_start(&error))?;
     terminal.line(&greeting(&server, arguments));
-    server.run_until(stop_wanted()).await;
+    server.run_until(stop_wanted()).await.map_err(|error| {
+        Failure::new(
+            format!("The server had to stop: {error}"),
+            "What was confirmed is kept; docs/reliability.md says what a failing disk does.",
+        )
+    })?;
     Ok(Exit::Complete)
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn engine(error: EngineError) -> Failure {
         EngineError::InboxFull { .. } => ApiError::InboxFull,
         EngineError::TooManyCreations { .. } => ApiError::CreationRate,
         EngineError::Runtime(_) | EngineError::ShuttingDown => ApiError::Unavailable,
-        EngineError::OutcomeUnknown => ApiError::OutcomeUnknown,
+        EngineError::OutcomeUnknown | EngineError::Store(StoreError::Unknown(_)) => ApiError::OutcomeUnknown,
         EngineError::Store(StoreError::Unavailable(_)) => ApiError::Unavailable,
         EngineError::Store(StoreError::Corrupt(_) | StoreError::Refused(_)) => ApiError::Internal,
     };

@@ -51,8 +51,8 @@ use bindings::Bindings;
 use body::BodyLimits;
 use cairn_engine::{Clock, Parts, Secrets, StoredWorkers, SystemClock};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
-use cairn_store::Store;
 use cairn_store::sqlite::SqliteStore;
+use cairn_store::{Store, StoreError};
 use health::Health;
 use heart::Heart;
 use hosts::Handlers;
@@ -60,6 +60,7 @@ use jobs::Jobs;
 use serve::Entrance;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use subscribers::Subscribers;
@@ -147,7 +148,11 @@ pub struct Server {
     new_token: Option<String>,
     heart: Heart,
     drain: Drain,
+    /// Ends when the database cannot be used any more.
+    lost: Lost,
 }
+
+type Lost = Pin<Box<dyn Future<Output = StoreError> + Send>>;
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -181,6 +186,7 @@ impl Server {
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(&data_dir)).await;
         let opened = opened.map_err(|error| ServerError::Runtime(std::io::Error::other(error)))?;
         let store = Arc::new(opened?);
+        let lost: Lost = Box::pin(store.lost()?);
         let secrets = Arc::new(Secrets::open(Arc::clone(&store) as _, config.secrets_key.clone()).await?);
         let (gate, new_token) = auth::set_up(config.auth.clone(), store.as_ref()).await?;
         let access = (config.access, config.client_address, Arc::new(SystemClock) as _);
@@ -230,6 +236,7 @@ impl Server {
             new_token,
             heart,
             drain: config.drain,
+            lost,
         })
     }
 
@@ -258,8 +265,11 @@ impl Server {
     }
 
     /// Answers requests until `shutdown`; then lets those and the steps under way end ([`Drain`]), stops the engine and all processes, and closes the
-    /// store.
-    pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
+    /// store. Does the same by itself when the disk fails in a way that only a start mends.
+    ///
+    /// # Errors
+    /// Why it ended by itself.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
         let Self {
             engine,
             runtime,
@@ -269,8 +279,16 @@ impl Server {
             store,
             heart,
             drain,
+            lost,
             ..
         } = self;
+        let mut failure = None;
+        let shutdown = async {
+            tokio::select! {
+                () = shutdown => {}
+                error = lost => failure = Some(error),
+            }
+        };
         let tails = Arc::clone(&app.tails);
         let router = app::router(Arc::clone(&app));
         let mut chores = JoinSet::new();
@@ -304,6 +322,7 @@ impl Server {
             // What was committed is in the log, and found at the next start.
             tracing::error!(%error, "the database was not closed in order");
         }
+        failure.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

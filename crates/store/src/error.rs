@@ -6,6 +6,9 @@ pub enum StoreError {
     /// Trying again may help: the disk is full, the database is busy or out of reach. Nothing was changed.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// Whether it was done is not known: it was written, and the disk did not confirm it. The next start may find it done.
+    #[error("it is not known whether the database has kept it: {0}")]
+    Unknown(String),
     /// The bytes are not what this release wrote. Restore a backup.
     #[error("the database is damaged: {0}")]
     Corrupt(String),

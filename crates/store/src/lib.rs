@@ -142,6 +142,9 @@ pub trait Store: ScriptStore + KeyStore + CronStore + Send + Sync + 'static {
     /// How many instances a workflow has in each status.
     async fn counts(&self, workflow: i64) -> Result<StatusCounts, StoreError>;
 
+    /// How many instances of all workflows of an account are queued.
+    async fn queued(&self, account: &str) -> Result<u64, StoreError>;
+
     /// Removes an instance with all it has; whether it existed. Commits by its holder fail from then on.
     async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError>;
 

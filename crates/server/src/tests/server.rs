@@ -44,7 +44,7 @@ fn it_answers_until_it_is_told_to_end_and_starts_again() {
             .await
             .unwrap();
         assert_eq!(again.new_token(), None);
-        again.run_until(std::future::ready(())).await;
+        again.run_until(std::future::ready(())).await.unwrap();
     });
 }
 
@@ -69,7 +69,7 @@ async fn serve_once(dir: &Path) {
     let mut first = [0; 8];
     idle.read_exact(&mut first).await.unwrap();
     end.send(()).unwrap();
-    running.await.unwrap();
+    running.await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
 
@@ -103,5 +103,5 @@ async fn what_another_has_is_not_taken() {
         same_data.to_string().contains("in use by another cairn"),
         "{same_data}"
     );
-    server.run_until(std::future::ready(())).await;
+    server.run_until(std::future::ready(())).await.unwrap();
 }

@@ -194,7 +194,7 @@ async fn other_machines_are_served_over_tls_or_through_a_proxy() {
     };
     for good in [over_tls, behind_proxy] {
         let server = Server::start(good).await.unwrap();
-        server.run_until(std::future::ready(())).await;
+        server.run_until(std::future::ready(())).await.unwrap();
     }
     let unreadable = Config {
         tls: Some(TlsFiles {

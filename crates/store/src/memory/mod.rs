@@ -215,6 +215,13 @@ impl Store for MemoryStore {
         Ok(self.state.lock().instances.counts(workflow))
     }
 
+    async fn queued(&self, account: &str) -> Result<u64, StoreError> {
+        let state = self.state.lock();
+        let workflows = state.catalog.workflows_of(account);
+        let queued = workflows.map(|no| state.instances.counts(no).of(Status::Queued));
+        Ok(queued.sum())
+    }
+
     async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError> {
         Ok(self.state.lock().instances.delete(instance).is_some())
     }

@@ -13,6 +13,7 @@ mod create;
 mod cron;
 mod deployed;
 pub mod examine;
+mod fold;
 mod inbox;
 mod keys;
 mod list;
@@ -25,6 +26,7 @@ mod schema;
 mod scripts;
 mod stream;
 mod transaction;
+mod trouble;
 mod vacuum;
 mod versions;
 mod writer;
@@ -123,6 +125,14 @@ impl SqliteStore {
         if let Ok(ways) = self.ways() {
             ways.writer.clone().tidied().await;
         }
+    }
+
+    /// Waits until nothing can be written any more before the next start, and says why. Does not end otherwise.
+    ///
+    /// # Errors
+    /// When the store is closed.
+    pub fn lost(&self) -> Result<impl Future<Output = StoreError> + Send + 'static + use<>, StoreError> {
+        Ok(self.ways()?.writer.lost())
     }
 
     fn ways(&self) -> Result<&Ways, StoreError> {
@@ -393,6 +403,12 @@ impl Store for SqliteStore {
 
     async fn counts(&self, workflow: i64) -> Result<StatusCounts, StoreError> {
         self.read(move |connection| read::counts(connection, workflow))
+            .await
+    }
+
+    async fn queued(&self, account: &str) -> Result<u64, StoreError> {
+        let account = account.to_owned();
+        self.read(move |connection| read::queued(connection, &account))
             .await
     }
 

@@ -1,6 +1,6 @@
 //! Finding, locking and opening the database file.
 
-use super::{schema, vacuum};
+use super::{schema, trouble, vacuum};
 use crate::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub(super) const FILE_NAME: &str = "cairn.db";
 /// Frames in the log before they are copied into the file (4 KiB each): seldom enough not to be felt, and the log stays
 /// small enough to be read through quickly after a crash.
-const CHECKPOINT_PAGES: u32 = 2_000;
+pub(super) const CHECKPOINT_PAGES: u32 = 2_000;
 const WRITER_CACHE_KIB: u32 = 32 * 1024;
 const READER_CACHE_KIB: u32 = 4 * 1024;
 const STATEMENTS: usize = 96;
@@ -93,11 +93,11 @@ impl LockedFile {
         }
         connection.execute_batch(&format!(
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
-             PRAGMA journal_size_limit = {};",
+             PRAGMA cache_size = -{WRITER_CACHE_KIB}; PRAGMA journal_size_limit = {};",
             u64::from(CHECKPOINT_PAGES) * 4096 * 2
         ))?;
         prepare_once(&connection)?;
+        fold_all(&connection)?;
         Ok(connection)
     }
 
@@ -116,6 +116,20 @@ impl LockedFile {
     }
 }
 
+/// Folds what an earlier server left in the log. It may be in the system's memory alone, after a disk that failed: nothing is to be built on it before
+/// it is written anew and confirmed.
+fn fold_all(connection: &Connection) -> Result<(), StoreError> {
+    let is_busy: bool = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(|error| StoreError::Unavailable(trouble::with_cause(&trouble::words(&error), connection)))?;
+    if is_busy {
+        tracing::warn!(
+            "another process reads the database, so its log was not folded at the start; it is later"
+        );
+    }
+    Ok(())
+}
+
 /// Keeps statements once they are compiled. Without the stability guarantee a statement is compiled again whenever the
 /// values bound to it change (to look for a better plan), which costs ten times what running it does.
 fn prepare_once(connection: &Connection) -> Result<(), StoreError> {
@@ -130,7 +144,7 @@ impl From<rusqlite::Error> for StoreError {
         match &error {
             Error::SqliteFailure(failure, _) => match failure.code {
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::Corrupt(error.to_string()),
-                _ => Self::Unavailable(error.to_string()),
+                _ => Self::Unavailable(trouble::words(&error)),
             },
             Error::FromSqlConversionFailure(..)
             | Error::IntegralValueOutOfRange(..)

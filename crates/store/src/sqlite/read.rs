@@ -103,6 +103,16 @@ pub(super) fn counts(connection: &Connection, workflow: i64) -> Result<StatusCou
     Ok(counts)
 }
 
+pub(super) fn queued(connection: &Connection, account: &str) -> Result<u64, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT coalesce(sum(c.n), 0) FROM workflow w JOIN status_count c ON c.workflow = w.no
+             WHERE w.account = ?1 AND c.status = ?2",
+        )?
+        .query_row(params![account, Status::Queued as u8], |row| row.get::<_, i64>(0))?
+        .cast_unsigned())
+}
+
 pub(super) fn inbox(
     connection: &Connection,
     instance: InstanceNo,

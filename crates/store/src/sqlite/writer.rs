@@ -1,6 +1,8 @@
 //! The one thread that writes: everything that waits goes into one transaction, with one flush to disk (group commit).
 
+use super::fold::Folding;
 use super::transaction::{Numbers, Transaction};
+use super::trouble::{self, Trouble};
 use super::{remove, stream, vacuum};
 use crate::StoreError;
 use rusqlite::Connection;
@@ -21,6 +23,7 @@ const QUIET: Duration = Duration::from_millis(20);
 pub(super) struct Writer {
     jobs: Sender<Box<dyn Job>>,
     tidy: watch::Receiver<Tidy>,
+    lost: watch::Receiver<Option<StoreError>>,
 }
 
 /// Whether the writer has tidied up after its last request.
@@ -82,15 +85,36 @@ where
 
 impl Writer {
     /// Starts the thread; it ends when the last clone is dropped and all requests are answered.
-    pub(super) fn start(connection: Connection) -> Result<(Self, JoinHandle<()>), StoreError> {
+    pub(super) fn start(mut connection: Connection) -> Result<(Self, JoinHandle<()>), StoreError> {
         let numbers = Numbers::load(&connection)?;
+        let folding = Folding::take_over(&mut connection)?;
         let (jobs, queue) = channel();
         let (tidied, tidy) = watch::channel(Tidy::No);
+        let (losing, lost) = watch::channel(None);
         let thread = std::thread::Builder::new()
             .name("cairn-write".to_owned())
-            .spawn(move || write(&connection, numbers, (&queue, &tidied)))
+            .spawn(move || {
+                let told = write(&connection, (numbers, folding), (&queue, &tidied));
+                if let Err(error) = told {
+                    losing.send_replace(Some(error.clone()));
+                    refuse(&queue, &error);
+                }
+            })
             .map_err(|error| StoreError::Unavailable(format!("no thread for writing: {error}")))?;
-        Ok((Self { jobs, tidy }, thread))
+        Ok((Self { jobs, tidy, lost }, thread))
+    }
+
+    /// Waits until nothing can be written any more before the next start, and says why. Does not end otherwise, and does not keep the thread.
+    pub(super) fn lost(&self) -> impl Future<Output = StoreError> + Send + 'static + use<> {
+        let mut lost = self.lost.clone();
+        async move {
+            let told = lost.wait_for(Option::is_some).await.map(|lost| lost.clone());
+            match told {
+                Ok(Some(error)) => error,
+                // The store is closed, which is no loss.
+                Ok(None) | Err(_) => std::future::pending().await,
+            }
+        }
     }
 
     /// Waits until nothing is left to tidy up.
@@ -114,11 +138,13 @@ impl Writer {
     }
 }
 
+/// Writes until the store closes, or until nothing can be written any more.
 fn write(
     connection: &Connection,
-    mut numbers: Numbers,
+    (mut numbers, mut folding): (Numbers, Folding),
     (queue, tidied): (&Receiver<Box<dyn Job>>, &watch::Sender<Tidy>),
-) {
+) -> Result<(), StoreError> {
+    let mut trouble = Trouble::none("writing to the database");
     let (mut may_sweep, mut may_vacuum, mut is_closing) = (true, true, false);
     let mut jobs: Vec<Box<dyn Job>> = Vec::new();
     while !is_closing {
@@ -152,16 +178,26 @@ fn write(
         if !may_vacuum {
             tidied.send_replace(Tidy::No);
         }
-        let outcome = run(connection, &mut numbers, &mut jobs, sweeping);
+        let outcome = run(connection, (&mut numbers, &mut trouble), &mut jobs, sweeping);
         // A sweep that fails is tried again with the next request, not in a loop of its own.
         (may_sweep, may_vacuum) = (outcome.is_ok(), true);
         for job in jobs.drain(..) {
             job.answer(outcome.as_ref().err());
         }
+        folding.fold(connection)?;
     }
     // Leaves a file without a log behind. If that fails, the next start reads the log.
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the write-ahead log could not be folded into the database at the end; the next start does it");
+    }
+    Ok(())
+}
+
+/// Answers everybody with why nothing can be written any more, until the store closes.
+fn refuse(queue: &Receiver<Box<dyn Job>>, error: &StoreError) {
+    tracing::error!(%error, "nothing is written any more");
+    while let Ok(job) = queue.recv() {
+        job.answer(Some(error));
     }
 }
 
@@ -188,20 +224,57 @@ fn next(queue: &Receiver<Box<dyn Job>>, wants_quiet: bool) -> Next {
 /// One transaction, wholly or not at all.
 fn run(
     connection: &Connection,
-    numbers: &mut Numbers,
+    (numbers, trouble): (&mut Numbers, &mut Trouble),
     jobs: &mut [Box<dyn Job>],
     sweeping: bool,
 ) -> Result<(), StoreError> {
-    let outcome = attempt(connection, numbers, jobs, sweeping);
-    if let Err(error) = &outcome {
-        tracing::error!(%error, requests = jobs.len(), "a transaction failed; nothing of it was kept");
-        numbers.distrust();
-        if !connection.is_autocommit() {
-            // Should this fail as well, so does the next BEGIN, and it is tried again.
-            let _ = connection.execute_batch("ROLLBACK");
+    let Err(failed) = attempt(connection, numbers, jobs, sweeping) else {
+        trouble.over();
+        return Ok(());
+    };
+    let words = match &failed.error {
+        StoreError::Unavailable(words) => trouble::with_cause(words, connection),
+        other => other.to_string(),
+    };
+    trouble.again(&words);
+    numbers.distrust();
+    if !connection.is_autocommit() {
+        // Should this fail as well, so does the next BEGIN, and it is tried again.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    match failed.kept {
+        Kept::Nothing => Err(StoreError::Unavailable(words)),
+        Kept::NotKnown if is_overwritten(connection) => Err(StoreError::Unavailable(words)),
+        Kept::NotKnown => Err(StoreError::Unknown(words)),
+    }
+}
+
+/// A transaction that failed.
+struct Failed {
+    error: StoreError,
+    kept: Kept,
+}
+
+/// What there may be of a transaction that failed.
+enum Kept {
+    Nothing,
+    /// The log has it and the disk did not confirm it: if the process ends before anything else is written there, the next start takes it for done.
+    NotKnown,
+}
+
+impl<E: Into<StoreError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            kept: Kept::Nothing,
         }
     }
-    outcome.map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+/// Writes a transaction that changes nothing in the place of one that may have been kept: when that is confirmed, the other is gone.
+fn is_overwritten(connection: &Connection) -> bool {
+    let sql = "UPDATE counter SET value = value WHERE name = 'node'";
+    connection.is_autocommit() && connection.execute(sql, []).is_ok()
 }
 
 fn attempt(
@@ -209,7 +282,7 @@ fn attempt(
     numbers: &mut Numbers,
     jobs: &mut [Box<dyn Job>],
     sweeping: bool,
-) -> Result<(), StoreError> {
+) -> Result<(), Failed> {
     numbers.refresh(connection)?;
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let mut transaction = Transaction::new(connection, numbers);
@@ -218,7 +291,7 @@ fn attempt(
         if let Err(error) = job.apply(&mut transaction)
             && (connection.is_autocommit() || connection.total_changes() != changes)
         {
-            return Err(error);
+            return Err(error.into());
         }
     }
     if sweeping {
@@ -226,6 +299,14 @@ fn attempt(
         stream::sweep(&mut transaction)?;
     }
     transaction.finish()?;
-    connection.prepare_cached("COMMIT")?.execute([])?;
+    let committed = connection.prepare_cached("COMMIT")?.execute([]);
+    committed.map_err(|error| Failed {
+        kept: if trouble::may_be_kept(&error) {
+            Kept::NotKnown
+        } else {
+            Kept::Nothing
+        },
+        error: error.into(),
+    })?;
     Ok(())
 }
