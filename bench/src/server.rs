@@ -1,5 +1,6 @@
 //! A `cairn serve` of the bench's own, and requests to it.
 
+use crate::door::{Door, Speech};
 use anyhow::{Context, bail};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ export default { fetch() { return new Response("bench"); } };
 "#;
 
 /// A running server.
+#[derive(Debug)]
 pub(crate) struct Server {
     program: PathBuf,
     data_dir: PathBuf,
@@ -132,6 +134,27 @@ impl Server {
                 .await?,
         )
         .await
+    }
+
+    /// The server's process.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Where the load generator asks.
+    pub(crate) fn door(&self) -> anyhow::Result<Door> {
+        let (address, account) = self
+            .base
+            .strip_prefix("http://")
+            .and_then(|rest| rest.split_once('/'))
+            .context("the base has a path")?;
+        Ok(Door {
+            address: address.to_owned(),
+            speech: Speech::Cairn {
+                account: format!("/{account}"),
+                token: TOKEN.to_owned(),
+            },
+        })
     }
 
     /// Resident memory of the server itself, without the processes of user code.
