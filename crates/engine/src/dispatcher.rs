@@ -3,9 +3,12 @@
 //! Each turn takes all signals and reports that have come in, lets the drivers decide, hands their commits to the store as one batch and their
 //! commands to the runtime as one batch. Nothing here waits for the store: answers come back as signals.
 
-use crate::driver::{Abandon, Driver, Hearing, Out, Reply, Unread};
+mod losses;
+
+use crate::driver::{Abandon, Driver, Out, Reply, Unread};
 use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, ParkedAnswer, Signal};
 use crate::slots::Free;
+use crate::suspects::Suspects;
 use crate::versions::Latest;
 use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance, streams};
 use cairn_core::{Seq, Timestamp};
@@ -24,14 +27,13 @@ const TURN_MAX: usize = 1_024;
 const CLAIM_MAX: usize = 256;
 /// How long a node waits before it tries again what the store refused, milliseconds.
 const STORE_RETRY_MILLIS: u64 = 1_000;
-/// Longest wait before a run that never starts is tried again, milliseconds.
-const LOSS_BACKOFF_MAX_MILLIS: u64 = 30_000;
 
 struct Dispatcher {
     shared: Arc<Shared>,
     /// Ends with the dispatcher.
     _housekeeping: JoinSet<()>,
-    drivers: HashMap<InstanceNo, Driver>,
+    /// Boxed, as a table keeps the room it had at its fullest.
+    drivers: HashMap<InstanceNo, Box<Driver>>,
     runs: HashMap<RunId, InstanceNo>,
     timers: BTreeSet<(Timestamp, InstanceNo)>,
     commits: mpsc::UnboundedSender<Commit>,
@@ -41,7 +43,7 @@ struct Dispatcher {
     touched: Vec<InstanceNo>,
     /// When the store has something due, as far as is known.
     next_due: Option<Timestamp>,
-    claiming: Claiming,
+    claiming: claims::UnderWay,
     /// Instances with a message that came while they were between hands.
     missed_mail: HashSet<InstanceNo>,
     /// Instances to claim again after a failed write, and when.
@@ -50,8 +52,8 @@ struct Dispatcher {
     look_for_lost: Option<Timestamp>,
     /// Outcomes of messages whose write was not confirmed when their driver was dropped.
     unanswered: HashMap<InstanceNo, Vec<(Seq, Reply)>>,
-    /// How often in a row a run of an instance was lost before it said anything.
-    losses: HashMap<InstanceNo, u32>,
+    /// Instances whose runs were lost.
+    suspects: Suspects,
     /// What executes may end, and nothing starts: who is told when nothing is left.
     draining: Option<Draining>,
     stopping: Option<oneshot::Sender<()>>,
@@ -61,13 +63,6 @@ struct Dispatcher {
 enum Draining {
     Since(oneshot::Sender<()>),
     Done,
-}
-
-/// Whether a claim is under way, and what has become due since it began.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Claiming {
-    No,
-    Since { due: Option<Timestamp> },
 }
 
 /// Starts the heartbeat.
@@ -89,12 +84,12 @@ pub(crate) fn start(
         stream_writes,
         out: Out::default(),
         touched: Vec::new(),
-        claiming: Claiming::No,
+        claiming: claims::UnderWay::default(),
         missed_mail: HashSet::new(),
         reclaims: BTreeSet::new(),
         look_for_lost: None,
         unanswered: HashMap::new(),
-        losses: HashMap::new(),
+        suspects: Suspects::default(),
         draining: None,
         stopping: None,
     };
@@ -144,7 +139,7 @@ impl Dispatcher {
     }
 
     fn until_next_wake(&self) -> Duration {
-        let due = if self.claiming == Claiming::No && self.has_room() {
+        let due = if self.claiming.may_begin() && self.has_room() {
             self.next_due
         } else {
             None
@@ -171,10 +166,11 @@ impl Dispatcher {
     }
 
     fn room(&self) -> usize {
-        self.shared
-            .settings
-            .instances_in_memory
-            .saturating_sub(self.shared.held.load(Ordering::Relaxed))
+        let (shared, settings) = (&self.shared, &self.shared.settings);
+        let (held, expected) = (shared.held.load(Ordering::Relaxed), self.claiming.expected());
+        let by_count = settings.instances_in_memory.saturating_sub(held);
+        let by_weight = shared.scale.room(settings.bytes_in_memory, held);
+        by_count.min(by_weight).saturating_sub(expected)
     }
 
     fn signal(&mut self, now: Timestamp, signal: Signal) {
@@ -244,11 +240,8 @@ impl Dispatcher {
 
     /// Something in the store is due at `at`.
     fn due(&mut self, at: Timestamp) {
-        let earliest = |known: Option<Timestamp>| Some(known.map_or(at, |known| known.min(at)));
-        self.next_due = earliest(self.next_due);
-        if let Claiming::Since { due } = &mut self.claiming {
-            *due = earliest(*due);
-        }
+        self.next_due = Some(self.next_due.map_or(at, |known| known.min(at)));
+        self.claiming.due(at);
     }
 
     /// Drives a new holding. Room in memory was reserved by whoever claimed it.
@@ -276,12 +269,13 @@ impl Dispatcher {
                     .slots
                     .take_up(driver.workflow(), instance, driver.status());
                 driver.set_slot(slot);
+                driver.set_company(self.suspects.company(instance));
                 if let Some(doubles) = self.shared.doubles.of(driver.workflow(), driver.id()) {
                     driver.double(doubles, &mut self.out);
                 }
                 let replaces = self.drivers.contains_key(&instance);
                 self.drop_driver(instance);
-                self.drivers.insert(instance, driver);
+                self.drivers.insert(instance, Box::new(driver));
                 self.answer_what_was_kept(instance, (&inbox, journal_end));
                 if self.draining.is_some() {
                     // Its messages stay where they are.
@@ -357,10 +351,7 @@ impl Dispatcher {
     }
 
     fn claimed(&mut self, now: Timestamp, answer: ClaimAnswer) {
-        let due = match std::mem::replace(&mut self.claiming, Claiming::No) {
-            Claiming::Since { due } => due,
-            Claiming::No => None,
-        };
+        let due = self.claiming.end(&answer);
         self.next_due = [answer.next_due, due].into_iter().flatten().min();
         match answer.result {
             Ok(claimed) => {
@@ -423,8 +414,12 @@ impl Dispatcher {
         let Some(instance) = self.runs.get(&report.run).copied() else {
             return;
         };
-        let lost = match &report.kind {
-            ReportKind::Lost { reason } => Some(reason.clone()),
+        match &report.kind {
+            ReportKind::Lost { reason } => {
+                let reason = reason.clone();
+                self.run_lost(now, (instance, report.kind), &reason);
+            }
+            ReportKind::Faulted(fault) => self.run_faulted(now, instance, fault.clone()),
             ReportKind::Called(_)
             | ReportKind::AttemptSucceeded { .. }
             | ReportKind::Chunk { .. }
@@ -434,34 +429,9 @@ impl Dispatcher {
             | ReportKind::Returned { .. }
             | ReportKind::Raised(_)
             | ReportKind::Rebuilt
-            | ReportKind::RolledBack(_) => None,
-        };
-        let Some(reason) = lost else {
-            return self.drive(instance, |driver, out| driver.report(now, report.kind, out));
-        };
-        let silent = self
-            .drivers
-            .get(&instance)
-            .is_some_and(|driver| driver.hearing == Hearing::Nothing);
-        self.drive(instance, |driver, out| driver.report(now, report.kind, out));
-        let Some(driver) = self.drivers.get_mut(&instance) else {
-            return;
-        };
-        tracing::warn!(
-            instance = driver.id(),
-            reason,
-            "a run was lost; the instance goes on in a new one"
-        );
-        if silent {
-            let losses = self.losses.entry(instance).or_insert(0);
-            *losses += 1;
-            let backoff = 100_u64
-                .checked_shl(*losses - 1)
-                .unwrap_or(u64::MAX)
-                .min(LOSS_BACKOFF_MAX_MILLIS);
-            driver.delay_release(now.plus(backoff));
-        } else {
-            self.losses.remove(&instance);
+            | ReportKind::RolledBack(_) => {
+                self.drive(instance, |driver, out| driver.report(now, report.kind, out));
+            }
         }
     }
 
@@ -504,10 +474,14 @@ impl Dispatcher {
                 let released = driver.released(committed.end);
                 let unread = driver.unread;
                 let (workflow, status) = (driver.workflow(), driver.status());
+                let is_cleared = driver.is_cleared();
                 for reply in replies {
                     self.reply(&reply);
                 }
                 if let Some(release) = released {
+                    if is_cleared {
+                        self.suspects.clear(instance);
+                    }
                     self.drop_driver(instance);
                     if !status.holds_slot() {
                         self.shared.slots.release(instance);
@@ -559,6 +533,7 @@ impl Dispatcher {
         self.shared.slots.release(instance);
         self.missed_mail.remove(&instance);
         self.unanswered.remove(&instance);
+        self.suspects.clear(instance);
         let gone = |waiter: &Waiter| waiter.instance == instance;
         let waiters = self
             .shared
@@ -662,7 +637,8 @@ impl Dispatcher {
         while let Some(free) = self.shared.slots.next(self.room().min(CLAIM_MAX)) {
             match free {
                 Free::For(instance) => {
-                    let waits = self.drivers.get(&instance).is_some_and(Driver::waits_for_slot);
+                    let driver = self.drivers.get(&instance);
+                    let waits = driver.is_some_and(|driver| driver.waits_for_slot());
                     if waits {
                         self.drive(instance, |driver, out| driver.slot_granted(now, out));
                     } else {
@@ -719,9 +695,9 @@ impl Dispatcher {
 
     fn claim_what_is_due(&mut self, now: Timestamp) {
         let is_due = self.next_due.is_some_and(|due| due <= now);
-        if is_due && self.claiming == Claiming::No && self.has_room() {
-            self.claiming = Claiming::Since { due: None };
-            claims::claim_due(&self.shared, self.room().min(CLAIM_MAX));
+        while is_due && self.claiming.may_begin() && self.has_room() {
+            let limit = self.room().min(CLAIM_MAX);
+            claims::claim_due(&self.shared, self.claiming.begin(limit), limit);
         }
     }
 
@@ -737,7 +713,7 @@ impl Dispatcher {
 
     /// Tells that nothing is left, and those who wait for an instance that nothing will become of it here.
     fn end_drain(&mut self) {
-        if !self.drivers.is_empty() || self.claiming != Claiming::No {
+        if !self.drivers.is_empty() || !self.claiming.is_empty() {
             return;
         }
         if let Some(Draining::Since(_)) = self.draining

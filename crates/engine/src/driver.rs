@@ -13,12 +13,15 @@ use crate::schedules::firing_of;
 use crate::signal::Loaded;
 use crate::streams::{Pull, Write};
 use crate::versions::Latest;
+use crate::weight::Weight;
 use bytes::Bytes;
 use cairn_core::{
-    Action, CallId, Corrupt, Effects, Input, Instance, Outcome, Outcomes, OutputKind, Purpose, Rejected, Seq,
-    Slot, Status, StepState, Timestamp,
+    Action, CallId, Corrupt, Effects, ErrorInfo, Input, Instance, Outcome, Outcomes, OutputKind, Purpose,
+    Rejected, Seq, Slot, Status, StepState, Timestamp,
 };
-use cairn_runtime::{Command, Known, KnownStep, ReportKind, RunId, RunRollback, StartRun, Value, WorkerId};
+use cairn_runtime::{
+    Command, Company, Known, KnownStep, ReportKind, RunId, RunRollback, StartRun, Value, WorkerId,
+};
 use cairn_store::{Commit, InboxMessage, InboxNo, InstanceNo, InstanceRow, Lease, Release, Repin};
 use doubled::Doubled;
 use std::collections::{BTreeMap, VecDeque};
@@ -76,8 +79,21 @@ pub(crate) struct Driver {
     holds_slot: bool,
     /// When it leaves, if it executes nothing until then; none while nobody wants it to.
     leaves_at: Option<Timestamp>,
+    /// With whom runs may share a process.
+    company: Company,
+    /// How the last run of this holding has ended.
+    fate: Fate,
+    /// What its values weigh, and its parameters alone.
+    weight: (Weight, u64),
     /// When the dispatcher looks again.
     pub(crate) timer: Option<Timestamp>,
+}
+
+/// How a run has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Well,
+    Lost,
 }
 
 /// Whether a run has been heard of.
@@ -128,6 +144,7 @@ impl Driver {
     /// Takes up an instance.
     pub(crate) fn new(loaded: Loaded) -> Result<Self, Corrupt> {
         let instance = Instance::replay(&loaded.journal, loaded.limits)?;
+        let params_bytes = loaded.values.get(&Seq(0)).map_or(0, |params| params.len() as u64);
         Ok(Self {
             next_seq: instance.durable().next_seq,
             durable_end: instance.durable().next_seq,
@@ -137,6 +154,7 @@ impl Driver {
             instance,
             run: None,
             hearing: Hearing::Nothing,
+            weight: (loaded.weight, params_bytes),
             values: loaded.values,
             entries: Vec::new(),
             behind_since: None,
@@ -156,6 +174,8 @@ impl Driver {
             is_outdated: false,
             holds_slot: false,
             leaves_at: None,
+            company: Company::Any,
+            fate: Fate::Well,
             timer: None,
         })
     }
@@ -231,6 +251,18 @@ impl Driver {
             shared.slots.note(self.row.workflow, self.row.no, holds);
         }
         Ok(())
+    }
+
+    /// Says with whom runs may share a process. One that is under suspicion says of each step that it has begun before it has.
+    pub(crate) fn set_company(&mut self, company: Company) {
+        self.company = company;
+    }
+
+    /// Whether nothing of this holding speaks for its user code having ended a process: its run has not, and nothing is tried again that may have.
+    pub(crate) fn is_cleared(&self) -> bool {
+        let durable = self.instance.durable();
+        let retries = |step: &cairn_core::Step| matches!(step.state, StepState::Retrying { .. });
+        self.status().is_final() || (self.fate == Fate::Well && !durable.steps().iter().any(retries))
     }
 
     pub(crate) fn last_message(&self) -> InboxNo {
@@ -373,16 +405,35 @@ impl Driver {
             ReportKind::Raised(raised) => (Input::Raised(raised), None),
             ReportKind::Rebuilt => (Input::Rebuilt, None),
             ReportKind::RolledBack(report) => (Input::RolledBack(report), None),
-            ReportKind::Lost { .. } => (Input::RunLost, None),
+            ReportKind::Lost { .. } | ReportKind::Faulted(_) => {
+                self.lose_run(out);
+                (Input::RunLost, None)
+            }
         };
-        if input == Input::RunLost
-            && let Some(run) = self.run.take()
-        {
+        self.handle(now, input, value.map(|value| value.as_bytes().clone()), out)
+    }
+
+    /// User code of the current run has ended its process; `times` says how often in a row.
+    pub(crate) fn faulted(
+        &mut self,
+        now: Timestamp,
+        (error, times): (ErrorInfo, u32),
+        out: &mut Out,
+    ) -> Result<(), Abandon> {
+        if !self.is_busy() {
+            return Ok(());
+        }
+        self.lose_run(out);
+        self.handle(now, Input::RunFaulted { error, times }, None, out)
+    }
+
+    fn lose_run(&mut self, out: &mut Out) {
+        self.fate = Fate::Lost;
+        if let Some(run) = self.run.take() {
             self.settlements.clear();
             self.doubled.end_run();
             out.ended.push(run);
         }
-        self.handle(now, input, value.map(|value| value.as_bytes().clone()), out)
     }
 
     /// Ends a turn: what came in together has been handled, or a deadline may have passed.
@@ -396,6 +447,8 @@ impl Driver {
             self.leave_when_idle(now, out);
         }
         self.halt_streams(out);
+        let (weight, params_bytes) = &mut self.weight;
+        weight.set(*params_bytes + self.instance.durable().state_bytes);
         Ok(())
     }
 
@@ -606,7 +659,8 @@ impl Driver {
         let start = StartRun {
             run,
             purpose,
-            first_attempts: self.doubled.first_attempts(),
+            first_attempts: self.first_attempts(),
+            company: self.company,
             worker: WorkerId(self.row.script_version.as_str().into()),
             class_name: self.row.class_name.clone(),
             workflow_name: self.workflow_name.clone(),

@@ -3,8 +3,10 @@
 //! [`Engine`] is the handle that the server holds. What clients ask is in [`instances`](self) and `catalog`; the heartbeat is `dispatcher`, which owns
 //! one `driver` for each instance this node holds. A driver is the only caller of the rules and the only source of commits.
 
+mod admission;
 mod amend;
 mod binding;
+mod carry;
 mod catalog;
 mod claims;
 mod clock;
@@ -35,8 +37,10 @@ mod settings;
 mod signal;
 mod slots;
 mod streams;
+mod suspects;
 mod testing;
 mod versions;
+mod weight;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
 pub use clock::{Clock, ShiftedClock, SystemClock};
@@ -127,6 +131,10 @@ struct Shared {
     retention: retention::KnownRetention,
     /// How many instances were created of late.
     rates: rate::Rates,
+    /// What is being created, and who is queued.
+    admission: admission::Admission,
+    /// Bytes of the values of the instances this node holds.
+    scale: weight::Scale,
     /// What tests put in place of user code.
     doubles: doubles::AllDoubles,
     /// Who follows the events of instances.
@@ -187,6 +195,8 @@ impl Engine {
             retention: retention::KnownRetention::default(),
             following,
             rates: rate::Rates::default(),
+            admission: admission::Admission::default(),
+            scale: weight::Scale::default(),
             doubles: doubles::AllDoubles::default(),
             followers: followers::Followers::default(),
             pulse: pulse::Pulse::begun(),

@@ -98,6 +98,8 @@ pub struct StartRun {
     pub purpose: Purpose,
     /// Whether it may start first attempts by itself.
     pub first_attempts: FirstAttempts,
+    /// With whom it may share a process.
+    pub company: Company,
     /// The Worker version whose code runs.
     pub worker: WorkerId,
     /// The class to instantiate.
@@ -116,6 +118,16 @@ pub struct StartRun {
     pub step_limit: u32,
     /// Steps of earlier runs.
     pub history: Vec<KnownStep>,
+}
+
+/// With how many others a run may share its process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Company {
+    /// With all of its version.
+    #[default]
+    Any,
+    /// With so many at most, itself included, which are under suspicion as well: one of them may have ended a process.
+    AtMost(u32),
 }
 
 /// Whether a run may start the first attempt of a step that is new to it, until it is told otherwise.

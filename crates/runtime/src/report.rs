@@ -1,8 +1,8 @@
 //! What a run tells the engine.
 
-use crate::{RunId, Value};
+use crate::{Company, RunId, Value};
 use bytes::Bytes;
-use cairn_core::{CallId, FailedAttempt, Raised, RollbackReport, StepCall};
+use cairn_core::{CallId, ErrorInfo, FailedAttempt, Raised, RollbackReport, StepCall};
 use tokio::sync::mpsc;
 
 /// Where reports go: all of one frame together, in order.
@@ -76,9 +76,29 @@ pub enum ReportKind {
     Rebuilt,
     /// A rollback handler returned, threw, or is not there.
     RolledBack(RollbackReport),
-    /// The run is gone: its process ended, could not be started, or broke the protocol.
+    /// The run is gone: its process could not be started, was stopped, or was killed from outside.
     Lost {
         /// Why, for the log.
         reason: String,
     },
+    /// The run is gone: user code has ended its process, by what it did or what it took. It may have been this run.
+    Faulted(Fault),
+}
+
+/// How user code has ended a process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// What the run is told that has done it.
+    pub error: ErrorInfo,
+    /// How many other runs were on the process.
+    pub others: usize,
+    /// Whom the process was for.
+    pub company: Company,
+}
+
+impl Fault {
+    /// Whether it can have been this run only.
+    pub fn is_its_own(&self) -> bool {
+        self.others == 0 && self.company == Company::AtMost(1)
+    }
 }

@@ -9,13 +9,16 @@ mod binding_server;
 mod config;
 mod connection;
 mod keeper;
+mod memory;
 mod process;
+mod rooms;
 mod run_dir;
 mod scheduled;
 mod services;
 mod shim;
 mod supervisor;
 mod tracer;
+mod verdict;
 
 pub use crate::frame::LARGEST_VALUE;
 pub use config::Egress;

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 const CONNECTIONS_MAX: u32 = 8_192;
 /// Time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the headers of a request to arrive, also on a connection that is kept open.
+/// Time for the headers of a request to arrive, also on a connection that is kept open, where nothing else is said.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time that requests under way have after the end was asked for, at least.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,6 +33,8 @@ pub(crate) struct Entrance {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Time for a TLS handshake.
     pub(crate) handshake: Duration,
+    /// Time for the headers of a request.
+    pub(crate) headers: Duration,
     /// Time that requests under way have after the end was asked for.
     pub(crate) drain: Duration,
 }
@@ -44,7 +46,17 @@ impl Entrance {
             listener,
             tls,
             handshake: HANDSHAKE_TIMEOUT,
+            headers: HEADER_TIMEOUT,
             drain: DRAIN_TIMEOUT,
+        }
+    }
+
+    /// A connection may send nothing for so long, between requests and before the first.
+    pub(crate) fn silent_for(self, headers: Duration) -> Self {
+        Self {
+            headers,
+            handshake: headers.min(HANDSHAKE_TIMEOUT),
+            ..self
         }
     }
 
@@ -68,7 +80,11 @@ pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: impl Fut
             () = &mut shutdown => break,
         };
         if let Some((stream, peer, permit)) = accepted {
-            let meeting = (entrance.tls.clone(), entrance.handshake);
+            let meeting = Meeting {
+                tls: entrance.tls.clone(),
+                handshake: entrance.handshake,
+                headers: entrance.headers,
+            };
             connection(
                 (stream, peer),
                 (meeting, router.clone()),
@@ -85,6 +101,13 @@ pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: impl Fut
             tracing::warn!("requests were still under way after {} seconds; they are cut off", patience.as_secs());
         }
     }
+}
+
+/// How a connection is met.
+struct Meeting {
+    tls: Option<Arc<Tls>>,
+    handshake: Duration,
+    headers: Duration,
 }
 
 async fn accept(
@@ -104,23 +127,24 @@ async fn accept(
 
 fn connection(
     (stream, peer): (TcpStream, Peer),
-    ((tls, patience), router): ((Option<Arc<Tls>>, Duration), Router),
+    (meeting, router): (Meeting, Router),
     (mut ending, permit): (watch::Receiver<()>, OwnedSemaphorePermit),
 ) {
     // Answers are small and written whole. A failure only costs time.
     let _ = stream.set_nodelay(true);
     tokio::spawn(async move {
         let _permit = permit;
-        let Some(tls) = tls else {
-            return converse(stream, ((peer, Scheme::Http), router), ending).await;
+        let headers = meeting.headers;
+        let Some(tls) = meeting.tls else {
+            return converse(stream, ((peer, Scheme::Http), router), (headers, ending)).await;
         };
-        let handshake = tokio::time::timeout(patience, tls.acceptor().accept(stream));
+        let handshake = tokio::time::timeout(meeting.handshake, tls.acceptor().accept(stream));
         let met = tokio::select! {
             met = handshake => met,
             _ = ending.changed() => return,
         };
         match met {
-            Ok(Ok(stream)) => converse(stream, ((peer, Scheme::Https), router), ending).await,
+            Ok(Ok(stream)) => converse(stream, ((peer, Scheme::Https), router), (headers, ending)).await,
             Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
         }
@@ -131,7 +155,7 @@ fn connection(
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ((peer, scheme), router): ((Peer, Scheme), Router),
-    mut ending: watch::Receiver<()>,
+    (headers, mut ending): (Duration, watch::Receiver<()>),
 ) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let router = router.clone();
@@ -144,7 +168,7 @@ async fn converse(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(headers)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);

@@ -54,7 +54,7 @@ const CENTURY_MILLIS: u64 = 36_500 * DAY_MILLIS;
 const VALUE_MAX: u64 = LARGEST_VALUE as u64;
 
 #[rustfmt::skip]
-const SETTINGS: [Setting; 24] = [
+const SETTINGS: [Setting; 31] = [
     Setting { name: "limits.steps", about: "`step.do` calls in one instance, where its workflow does not say", range: 1..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.steps) },
     Setting { name: "limits.retries", about: "highest `retries.limit` of a step", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.retries) },
     Setting { name: "limits.result_bytes", about: "bytes of one step result or output", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.limits.result_bytes) },
@@ -67,6 +67,10 @@ const SETTINGS: [Setting; 24] = [
     Setting { name: "limits.rest_quiet_millis", about: "… once it has been quiet for so long, milliseconds", range: 1..=DAY_MILLIS, slot: |config| Slot::Long(&mut config.settings.limits.rest_quiet_millis) },
     Setting { name: "limits.inbox_messages", about: "events and commands an instance may leave unread", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.inbox_messages) },
     Setting { name: "limits.instances_in_memory", about: "instances in memory at once; the others are queued", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.instances_in_memory) },
+    Setting { name: "limits.bytes_in_memory", about: "bytes of the parameters, results and events of the instances in memory; when there are more, the others stay queued", range: 1..=1 << 50, slot: |config| Slot::Long(&mut config.settings.bytes_in_memory) },
+    Setting { name: "limits.queued_instances", about: "instances of an account that are queued; a creation beyond is refused with 429", range: 1..=1_000_000_000, slot: |config| Slot::Long(&mut config.settings.queued_instances) },
+    Setting { name: "limits.creations_waiting", about: "instances that are being written at once; a creation beyond is refused with 429", range: 1..=1_000_000, slot: |config| Slot::Size(&mut config.settings.creations_waiting) },
+    Setting { name: "limits.creation_bytes_waiting", about: "bytes of their parameters; a creation beyond is refused with 429", range: 1..=1 << 40, slot: |config| Slot::Size(&mut config.settings.creation_bytes_waiting) },
     Setting { name: "limits.schedules", about: "cron expressions of all workflows of an account", range: 0..=100_000, slot: |config| Slot::Size(&mut config.settings.schedules) },
     Setting { name: "limits.concurrency_account", about: "instances of an account that run at once, where those that wait do not count; the others are queued", range: 1..=10_000_000, slot: |config| Slot::Size(&mut config.settings.concurrency_account) },
     Setting { name: "limits.creations_per_second_account", about: "instances an account may create or restart a second (Cloudflare: 300); 0 for any number", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.creations_per_second_account) },
@@ -79,6 +83,9 @@ const SETTINGS: [Setting; 24] = [
     Setting { name: "limits.audit_millis", about: "how long entries of the audit log are kept, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.access.audit_millis) },
     Setting { name: "limits.json_bytes", about: "bytes of a request body", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.json_bytes) },
     Setting { name: "limits.script_bytes", about: "bytes of an uploaded script, all modules together", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.script_bytes) },
+    Setting { name: "limits.process_mebibytes", about: "memory of one process of a Worker, MiB; one that has more is ended", range: 128..=1 << 30, slot: |config| Slot::Long(&mut config.process_mebibytes) },
+    Setting { name: "limits.silence_millis", about: "how long user code may go on without yielding, milliseconds; its process is ended then", range: 1_000..=DAY_MILLIS, slot: |config| Slot::Long(&mut config.silence_millis) },
+    Setting { name: "limits.idle_connection_millis", about: "how long a connection may send nothing between requests, or need for the headers of one, milliseconds", range: 100..=DAY_MILLIS, slot: |config| Slot::Long(&mut config.idle_connection_millis) },
 ];
 
 impl Slot<'_> {

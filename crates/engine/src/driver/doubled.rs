@@ -6,7 +6,7 @@ use cairn_core::{
     CallId, CallRequest, Callback, ErrorInfo, FailedAttempt, Input, Outcome, OutputKind, Status, StepCall,
     StepConfig, StepState, Timestamp,
 };
-use cairn_runtime::{Command, FirstAttempts, Value};
+use cairn_runtime::{Command, Company, FirstAttempts, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -23,15 +23,6 @@ pub(super) struct Doubled {
 impl Doubled {
     fn has_steps(&self) -> bool {
         self.doubles.as_ref().is_some_and(|doubles| doubles.has_steps())
-    }
-
-    /// How a run begins.
-    pub(super) fn first_attempts(&self) -> FirstAttempts {
-        if self.has_steps() {
-            FirstAttempts::OnRequest
-        } else {
-            FirstAttempts::AtOnce
-        }
     }
 
     /// Forgets a run.
@@ -95,9 +86,19 @@ impl Driver {
         true
     }
 
-    /// Whether a run that may start first attempts again must go on asking.
+    /// How a run begins.
+    pub(super) fn first_attempts(&self) -> FirstAttempts {
+        if self.keeps_hold() {
+            FirstAttempts::OnRequest
+        } else {
+            FirstAttempts::AtOnce
+        }
+    }
+
+    /// Whether a run that may start first attempts again must go on asking: user code is not asked for all of them, or is under suspicion, and the
+    /// journal is to say what it was doing when its process ends.
     pub(super) fn keeps_hold(&self) -> bool {
-        self.doubled.has_steps()
+        self.company != Company::Any || self.doubled.has_steps()
     }
 
     /// Reports in place of user code.

@@ -7,11 +7,19 @@ use base64::engine::general_purpose::STANDARD;
 use cairn_core::{CallId, ErrorInfo, Purpose, StepKind};
 use std::io::Write as _;
 
-/// Collects commands into frames.
+/// Commands after which a frame is closed: while user code goes on with them, what the frame before has brought about is being written. In one frame all
+/// of it would wait for the last.
+const FRAME_COMMANDS: usize = 128;
+
+/// Collects commands into frames. What a run is told at one time stays in one frame, unless it is too large.
 #[derive(Debug, Default)]
 pub(crate) struct FrameWriter {
     frames: Vec<Vec<u8>>,
     open: Vec<u8>,
+    /// Commands in the open frame.
+    commands: usize,
+    /// Whom the last one was for.
+    last: Option<RunId>,
 }
 
 /// A command that no frame can hold.
@@ -36,6 +44,11 @@ impl FrameWriter {
         if largest > LARGEST_VALUE {
             return Err(TooLarge { bytes: largest });
         }
+        if self.commands >= FRAME_COMMANDS && self.last != Some(command.run()) {
+            self.close_frame();
+        }
+        self.commands += 1;
+        self.last = Some(command.run());
         match command {
             Command::Start(start) => self.start(start),
             Command::Attempt { run, call, attempt } => {
@@ -95,6 +108,7 @@ impl FrameWriter {
         if !self.open.is_empty() {
             self.open.push(b']');
             self.frames.push(std::mem::take(&mut self.open));
+            self.commands = 0;
         }
     }
 

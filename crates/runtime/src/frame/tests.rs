@@ -50,6 +50,7 @@ fn start(history: Vec<KnownStep>) -> Command {
         run: RunId(1),
         purpose: cairn_core::Purpose::Progress,
         first_attempts: crate::FirstAttempts::AtOnce,
+        company: crate::Company::Any,
         worker: WorkerId("w".into()),
         class_name: "Cla\"ss".into(),
         workflow_name: "flow".into(),
@@ -192,6 +193,23 @@ fn a_value_that_does_not_fit_is_refused() {
     };
     let frames = frames(&[settle(FULL_FRAME - 100), settle(LARGEST_VALUE - 3)]);
     assert!(frames.len() == 1 && frames[0].len() < LARGEST_FRAME);
+}
+
+#[test]
+fn many_commands_share_some_frames_and_those_of_a_run_one() {
+    let hold = |run| Command::Hold { run: RunId(run) };
+    let many: Vec<Command> = (0..200).map(hold).collect();
+    let frames_of = |commands: &[Command]| {
+        let counts = frames(commands)
+            .iter()
+            .map(|frame| frame.matches("hold").count())
+            .collect::<Vec<_>>();
+        counts
+    };
+    assert_eq!(frames_of(&many[..128]), [128]);
+    assert_eq!(frames_of(&many), [128, 72]);
+    let one_run: Vec<Command> = (0..200).map(|_| hold(1)).collect();
+    assert_eq!(frames_of(&one_run), [200]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The WebSocket to one process: frames out in batches, frames in checked against the runs that were started on it.
 
-use super::supervisor::Routes;
+use super::rooms::Routes;
 use super::tracer::Tracer;
 use crate::frame::{FrameWriter, Message as In, ProtocolError, decode, ping};
 use crate::{Checked, Command, Report, ReportKind, Reports, RunId};
@@ -23,6 +23,9 @@ type Socket = WebSocketStream<UnixStream>;
 /// Bytes of the largest frame that is read: the shim closes a frame at 4 Mi characters and sends no result of more than 32 Mi,
 /// with up to three bytes each.
 const LARGEST_FRAME: usize = 128 << 20;
+
+/// Bytes read at a time: the frame of a busy turn. The buffer is filled with zeros before each read, so a larger one costs more than it saves.
+const READ_BUFFER: usize = 16 << 10;
 
 /// Pieces of streams that a process may have sent without having been told that they are kept. Bounds what they cost in memory, on
 /// both sides.
@@ -186,6 +189,7 @@ pub(super) async fn connect(path: &Path, context: Context) -> Result<(Connection
         .await
         .map_err(|error| error.to_string())?;
     let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(LARGEST_FRAME))
         .max_frame_size(Some(LARGEST_FRAME));
     let request = tokio_tungstenite::client_async_with_config("ws://cairn/", stream, Some(config));
@@ -464,6 +468,7 @@ mod tests {
         Command::Start(Box::new(StartRun {
             purpose: cairn_core::Purpose::Progress,
             first_attempts: crate::FirstAttempts::AtOnce,
+            company: crate::Company::Any,
             run: RunId(run),
             worker: WorkerId("w".into()),
             class_name: "C".into(),

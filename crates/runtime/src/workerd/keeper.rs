@@ -7,12 +7,18 @@ use super::process::{Home, Process};
 use super::services::Services;
 use super::supervisor::{Props, Shared, started};
 use super::tracer::Tracer;
-use crate::{Checked, Command, Report, ReportKind, RunId, TracedWorker, WorkerError, WorkerId, WorkerSpec};
+use super::{memory, verdict};
+use crate::{
+    Checked, Command, Company, Fault, Report, ReportKind, RunId, TracedWorker, WorkerError, WorkerId,
+    WorkerSpec,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
+use verdict::Death;
 
 /// What is asked of a keeper.
 #[derive(Debug)]
@@ -66,9 +72,33 @@ enum Flow {
     Retired,
 }
 
+/// What a keeper keeps.
+#[derive(Debug)]
+pub(super) struct Post {
+    worker: WorkerId,
+    props: Props,
+    /// Whom the process is for.
+    company: Company,
+    /// Set while the process has so much memory that new runs should have another one.
+    pub(super) worn: Arc<AtomicBool>,
+}
+
+impl Post {
+    pub(super) fn new(worker: WorkerId, props: Props, company: Company) -> Self {
+        Self {
+            worker,
+            props,
+            company,
+            worn: Arc::default(),
+        }
+    }
+}
+
 pub(super) struct Keeper {
     worker: WorkerId,
     props: Props,
+    company: Company,
+    worn: Arc<AtomicBool>,
     shared: Arc<Shared>,
     incoming: mpsc::UnboundedReceiver<Ask>,
     /// The version, when someone has brought it along.
@@ -97,13 +127,19 @@ struct Running {
 impl Shared {
     /// Reports runs as lost.
     pub(super) fn lose(&self, runs: impl IntoIterator<Item = RunId>, reason: &str) {
-        let lost = |run| Report {
-            run,
-            kind: ReportKind::Lost {
-                reason: reason.to_owned(),
-            },
+        let lost = ReportKind::Lost {
+            reason: reason.to_owned(),
         };
-        let reports: Vec<Report> = runs.into_iter().map(lost).collect();
+        self.end(runs, &lost);
+    }
+
+    /// Reports the end of runs.
+    fn end(&self, runs: impl IntoIterator<Item = RunId>, kind: &ReportKind) {
+        let ended = |run| Report {
+            run,
+            kind: kind.clone(),
+        };
+        let reports: Vec<Report> = runs.into_iter().map(ended).collect();
         self.routes.forget(reports.iter().map(|report| report.run));
         if !reports.is_empty() {
             // Nobody listens any more when cairn shuts down.
@@ -116,14 +152,12 @@ impl Shared {
 const PROVEN: Duration = Duration::from_secs(60);
 
 impl Keeper {
-    pub(super) fn new(
-        (worker, props): (WorkerId, Props),
-        shared: Arc<Shared>,
-        incoming: mpsc::UnboundedReceiver<Ask>,
-    ) -> Self {
+    pub(super) fn new(post: Post, shared: Arc<Shared>, incoming: mpsc::UnboundedReceiver<Ask>) -> Self {
         Self {
-            worker,
-            props,
+            worker: post.worker,
+            props: post.props,
+            company: post.company,
+            worn: post.worn,
             shared,
             incoming,
             given: None,
@@ -291,19 +325,36 @@ impl Keeper {
         for (way, reply) in self.sockets.drain(..) {
             let _ = reply.send(running.socket(&way));
         }
-        let (flow, end) = self.watch(&mut running).await;
+        self.worn.store(false, Ordering::Relaxed);
+        let (flow, mut end) = self.watch(&mut running).await;
         let runs = running.connection.runs.take_all();
         let lived = running.since.elapsed();
+        if let End::Died(Death::Broke { status, .. }) = &mut end {
+            // A process that ends closes its sockets just before.
+            let ended = tokio::time::timeout(Duration::from_secs(1), running.process.ended()).await;
+            *status = ended.ok().and_then(Result::ok);
+        }
         let output = running.process.kill().await;
         match end {
             End::Stopped => {
                 self.failures = 0;
                 self.shared.lose(runs, "its Worker version was stopped");
             }
-            End::Failed(reason) => {
+            End::Died(death) => {
+                let reason = death.reason(&self.shared.config);
                 tracing::warn!(worker = %self.worker, reason, output, runs = runs.len(), "a workerd process ended");
-                self.shared
-                    .lose(runs, &format!("the process of its Worker ended: {reason}"));
+                let is_worn = self.worn.load(Ordering::Relaxed);
+                let kind = match death.error((&output, is_worn), &self.shared.config) {
+                    Some(error) => ReportKind::Faulted(Fault {
+                        error,
+                        others: runs.len().saturating_sub(1),
+                        company: self.company,
+                    }),
+                    None => ReportKind::Lost {
+                        reason: format!("the process of its Worker ended: {reason}"),
+                    },
+                };
+                self.shared.end(runs, &kind);
                 if lived > PROVEN {
                     self.failures = 0;
                 }
@@ -321,11 +372,17 @@ impl Keeper {
             .max(Duration::from_millis(10));
         let mut tick = tokio::time::interval(period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut idle_since = None;
+        let mut looks = tokio::time::interval(memory::LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut idle_since, mut is_left) = (None, false);
         loop {
+            if is_left && running.is_idle() {
+                return (Flow::Retired, End::Stopped);
+            }
             tokio::select! {
-                ask = self.incoming.recv() => match ask {
-                    None => return (Flow::Retired, End::Stopped),
+                ask = self.incoming.recv(), if !is_left => match ask {
+                    // Nobody has anything more to ask, but what is under way goes on.
+                    None => is_left = true,
                     Some(Ask::Commands(commands)) => running.send(commands),
                     // An error means that nobody waits any more.
                     Some(Ask::Check(_, reply)) => drop(reply.send(Ok(running.checked.clone()))),
@@ -333,12 +390,17 @@ impl Keeper {
                     Some(Ask::Retire(reply)) => return (self.retire(reply), End::Stopped),
                 },
                 reason = &mut running.connection.reader => {
-                    return (Flow::On, End::Failed(reason.unwrap_or_else(|error| error.to_string())));
+                    let reason = reason.unwrap_or_else(|error| error.to_string());
+                    return (Flow::On, End::Died(Death::Broke { reason, status: None }));
+                }
+                _ = looks.tick() => {
+                    if let Some(end) = self.look_at_memory(running) {
+                        return (Flow::On, end);
+                    }
                 }
                 _ = tick.tick() => {
                     if running.connection.runs.heard_at().elapsed() > config.heartbeat {
-                        let seconds = config.heartbeat.as_secs_f32();
-                        return (Flow::On, End::Failed(format!("it did not answer for {seconds} seconds")));
+                        return (Flow::On, End::Died(Death::Silent));
                     }
                     running.ping();
                     idle_since = running.is_idle().then(|| idle_since.unwrap_or_else(Instant::now));
@@ -349,6 +411,20 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Whether a process has too much memory: then it ends. One that has much is left to the runs it has, and ends when it has none.
+    fn look_at_memory(&self, running: &Running) -> Option<End> {
+        let most = self.shared.config.memory_mebibytes;
+        let mebibytes = memory::resident_mebibytes(running.process.id()?)?;
+        if mebibytes > most {
+            return Some(End::Died(Death::Memory { mebibytes }));
+        }
+        let is_worn = mebibytes > most / 4 * 3;
+        if is_worn != self.worn.swap(is_worn, Ordering::Relaxed) && is_worn {
+            tracing::info!(worker = %self.worker, mebibytes, "a workerd process has much memory; new runs get another one");
+        }
+        (is_worn && running.is_idle()).then_some(End::Stopped)
     }
 
     fn retire(&mut self, reply: oneshot::Sender<()>) -> Flow {
@@ -387,7 +463,7 @@ fn pause_after(failures: u32, min: Duration, max: Duration) -> Duration {
 enum End {
     /// It was idle or is not wanted any more.
     Stopped,
-    Failed(String),
+    Died(Death),
 }
 
 impl Running {

@@ -1,13 +1,14 @@
 //! All processes of this server: which run is where, and who keeps which Worker version.
 
 use super::config::Egress;
-use super::keeper::{Ask, Door, Keeper, PublicSocket, Way};
+use super::keeper::{Ask, Door, Keeper, Post, PublicSocket, Way};
 use super::process::Spawner;
+use super::rooms::Routes;
 use super::run_dir;
 use super::tracer::Sink;
 use crate::{
-    BindingHost, Checked, Command, Firing, Reports, RunId, Runtime, Scheduled, TraceSink, WorkerError,
-    WorkerId, WorkerSource, WorkerSpec,
+    BindingHost, Checked, Command, Company, Firing, Reports, RunId, Runtime, Scheduled, TraceSink,
+    WorkerError, WorkerId, WorkerSource, WorkerSpec,
 };
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -32,6 +34,8 @@ pub struct WorkerdConfig {
     pub idle: Duration,
     /// A process that is silent for this time is killed.
     pub heartbeat: Duration,
+    /// A process that has more memory than this is killed, MiB. Above three quarters of it new runs get a new process.
+    pub memory_mebibytes: u64,
     /// Time for a process to answer after its start.
     pub start_timeout: Duration,
     /// Pause before a process that failed is started again; doubles up to `max_backoff`.
@@ -43,13 +47,14 @@ pub struct WorkerdConfig {
 }
 
 impl WorkerdConfig {
-    /// The defaults: 60 s idle, 30 s silence, 30 s to start, pauses of 100 ms to 30 s, public addresses only.
+    /// The defaults: 60 s idle, 30 s silence, 1 GiB, 30 s to start, pauses of 100 ms to 30 s, public addresses only.
     pub fn new(binary: impl Into<PathBuf>, run_dir: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
             run_dir: run_dir.into(),
             idle: Duration::from_secs(60),
             heartbeat: Duration::from_secs(30),
+            memory_mebibytes: 1_024,
             start_timeout: Duration::from_secs(30),
             min_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(30),
@@ -62,7 +67,9 @@ impl WorkerdConfig {
 pub struct Workerd {
     shared: Arc<Shared>,
     /// By version, and by the `ctx.props` that the entrypoints of the process have.
-    keepers: Mutex<HashMap<(WorkerId, Props), mpsc::UnboundedSender<Ask>>>,
+    keepers: Mutex<HashMap<(WorkerId, Props), Kept>>,
+    /// Those whose process was worn: they end when their runs have.
+    replaced: Mutex<Vec<(WorkerId, mpsc::WeakUnboundedSender<Ask>)>>,
     handle: Handle,
 }
 
@@ -82,20 +89,30 @@ pub(super) struct Shared {
     pub(super) spawner: Spawner,
 }
 
-/// Which keeper a run is with.
-#[derive(Debug, Default)]
-pub(super) struct Routes(Mutex<HashMap<RunId, mpsc::UnboundedSender<Ask>>>);
+/// A keeper that takes what is new.
+struct Kept {
+    asks: mpsc::UnboundedSender<Ask>,
+    /// Set while its process has so much memory that the next run should have another one.
+    worn: Arc<AtomicBool>,
+}
 
-impl Routes {
-    /// Removes runs that have ended.
-    pub(super) fn forget(&self, runs: impl IntoIterator<Item = RunId>) {
-        let mut runs = runs.into_iter().peekable();
-        if runs.peek().is_some() {
-            let mut routes = self.0.lock();
-            for run in runs {
-                routes.remove(&run);
-            }
-        }
+impl Kept {
+    fn is_fit(&self) -> bool {
+        !self.asks.is_closed() && !self.worn.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// Posts a new keeper, which goes on for as long as somebody has its sender and its process has something to do.
+    pub(super) fn keep(
+        self: &Arc<Self>,
+        handle: &Handle,
+        post: Post,
+    ) -> (mpsc::UnboundedSender<Ask>, Arc<AtomicBool>) {
+        let (asks, incoming) = mpsc::unbounded_channel();
+        let worn = Arc::clone(&post.worn);
+        handle.spawn(Keeper::new(post, Arc::clone(self), incoming).run());
+        (asks, worn)
     }
 }
 
@@ -130,12 +147,14 @@ impl Workerd {
             workerd: OnceLock::new(),
             traces: Sink::default(),
             reports,
-            routes: Arc::default(),
+            routes: Arc::new(Routes::new(handle.clone())),
             spawner,
         });
+        shared.routes.set_shared(&shared);
         let workerd = Arc::new(Self {
             shared,
             keepers: Mutex::default(),
+            replaced: Mutex::default(),
             handle,
         });
         // Nobody else has set it.
@@ -178,8 +197,19 @@ impl Workerd {
 
     /// Stops all processes and waits for their end; runs on them are lost.
     pub async fn shutdown(&self) {
-        let keepers: Vec<_> = self.keepers.lock().drain().map(|(_, keeper)| keeper).collect();
-        futures_util::future::join_all(keepers.into_iter().map(retire)).await;
+        let keepers: Vec<_> = self.keepers.lock().drain().map(|(_, kept)| kept.asks).collect();
+        let others = self.others(None);
+        futures_util::future::join_all(keepers.into_iter().chain(others).map(retire)).await;
+    }
+
+    /// The keepers that take nothing new, and those of rooms: all, or those of one version.
+    fn others(&self, of: Option<&WorkerId>) -> Vec<mpsc::UnboundedSender<Ask>> {
+        let is_meant = |worker: &WorkerId| of.is_none_or(|of| of == worker);
+        let mut others = self.shared.routes.close_rooms(of);
+        let mut replaced = self.replaced.lock();
+        let meant = replaced.extract_if(.., |(worker, _)| is_meant(worker));
+        others.extend(meant.filter_map(|(_, keeper)| keeper.upgrade()));
+        others
     }
 
     async fn ask<T>(
@@ -198,21 +228,62 @@ impl Workerd {
     fn keeper(&self, worker: &WorkerId, props: Props) -> mpsc::UnboundedSender<Ask> {
         let mut keepers = self.keepers.lock();
         let key = (worker.clone(), props);
-        if let Some(keeper) = keepers.get(&key).filter(|keeper| !keeper.is_closed()) {
-            return keeper.clone();
+        if let Some(kept) = keepers.get(&key).filter(|kept| kept.is_fit()) {
+            return kept.asks.clone();
         }
-        let (asks, incoming) = mpsc::unbounded_channel();
-        let keeper = Keeper::new(key.clone(), Arc::clone(&self.shared), incoming);
-        self.handle.spawn(keeper.run());
-        keepers.insert(key, asks.clone());
+        let post = Post::new(key.0.clone(), key.1.clone(), Company::Any);
+        let (asks, worn) = self.shared.keep(&self.handle, post);
+        let kept = Kept {
+            asks: asks.clone(),
+            worn,
+        };
+        if let Some(before) = keepers.insert(key, kept) {
+            let mut replaced = self.replaced.lock();
+            replaced.retain(|(_, keeper)| keeper.strong_count() > 0);
+            replaced.push((worker.clone(), before.asks.downgrade()));
+        }
         asks
+    }
+
+    /// To whom a command goes; nobody where its run has ended and needs to be told nothing, or waits for its process.
+    fn addressee(&self, command: Command) -> Option<(mpsc::UnboundedSender<Ask>, Command)> {
+        let routes = &self.shared.routes;
+        let run = command.run();
+        match &command {
+            Command::Start(start) => match start.company {
+                Company::Any => {
+                    let keeper = self.keeper(&start.worker, None);
+                    routes.insert(run, keeper.clone());
+                    Some((keeper, command))
+                }
+                Company::AtMost(most) => {
+                    let worker = start.worker.clone();
+                    routes.begin(&worker, most, command);
+                    None
+                }
+            },
+            Command::Stop { .. } => {
+                let addressee = routes.keeper(command);
+                routes.forget([run]);
+                addressee
+            }
+            Command::Attempt { .. }
+            | Command::Rollback(_)
+            | Command::Settle { .. }
+            | Command::Hold { .. }
+            | Command::Unhold { .. }
+            | Command::Kept { .. }
+            | Command::Halt { .. }
+            | Command::Piece { .. } => routes.keeper(command),
+        }
     }
 }
 
 impl Drop for Workerd {
     /// Stops the processes without waiting for their end.
     fn drop(&mut self) {
-        for (_, keeper) in self.keepers.lock().drain() {
+        let keepers: Vec<_> = self.keepers.lock().drain().map(|(_, kept)| kept.asks).collect();
+        for keeper in keepers.into_iter().chain(self.others(None)) {
             // An error means that it has ended already.
             let _ = keeper.send(Ask::Retire(oneshot::channel().0));
         }
@@ -231,32 +302,13 @@ async fn retire(keeper: mpsc::UnboundedSender<Ask>) {
 impl Runtime for Workerd {
     fn perform(&self, commands: Vec<Command>) {
         let mut batches: Vec<(mpsc::UnboundedSender<Ask>, Vec<Command>)> = Vec::new();
-        {
-            let mut routes = self.shared.routes.0.lock();
-            for command in commands {
-                let run = command.run();
-                let keeper = match &command {
-                    Command::Start(start) => {
-                        let keeper = self.keeper(&start.worker, None);
-                        routes.insert(run, keeper.clone());
-                        Some(keeper)
-                    }
-                    Command::Stop { .. } => routes.remove(&run),
-                    Command::Attempt { .. }
-                    | Command::Rollback(_)
-                    | Command::Settle { .. }
-                    | Command::Hold { .. }
-                    | Command::Unhold { .. }
-                    | Command::Kept { .. }
-                    | Command::Halt { .. }
-                    | Command::Piece { .. } => routes.get(&run).cloned(),
-                };
-                // A run that has ended needs to be told nothing.
-                let Some(keeper) = keeper else { continue };
-                match batches.iter_mut().find(|(of, _)| of.same_channel(&keeper)) {
-                    Some((_, batch)) => batch.push(command),
-                    None => batches.push((keeper, vec![command])),
-                }
+        for command in commands {
+            let Some((keeper, command)) = self.addressee(command) else {
+                continue;
+            };
+            match batches.iter_mut().find(|(of, _)| of.same_channel(&keeper)) {
+                Some((_, batch)) => batch.push(command),
+                None => batches.push((keeper, vec![command])),
             }
         }
         for (keeper, batch) in batches {
@@ -280,8 +332,11 @@ impl Runtime for Workerd {
     }
 
     fn retire(&self, worker: &WorkerId) {
-        let mut keepers = self.keepers.lock();
-        for (_, keeper) in keepers.extract_if(|(of, _), _| of == worker) {
+        let mut kept = self.keepers.lock();
+        let keepers: Vec<_> = kept.extract_if(|(of, _), _| of == worker).collect();
+        drop(kept);
+        let asks = keepers.into_iter().map(|(_, kept)| kept.asks);
+        for keeper in asks.chain(self.others(Some(worker))) {
             // An error means that it has ended already.
             let _ = keeper.send(Ask::Retire(oneshot::channel().0));
         }

@@ -168,6 +168,7 @@ impl World {
         self.perform([Command::Start(Box::new(StartRun {
             purpose: self.purpose,
             first_attempts: cairn_runtime::FirstAttempts::AtOnce,
+            company: cairn_runtime::Company::Any,
             run,
             worker: self.worker.clone(),
             class_name: "Flow".into(),
