@@ -2,6 +2,9 @@
 
 use crate::{Envelope, ErrorMessage, Note};
 
+/// After how many seconds there may be room in a full queue: sooner than this it is not worth a request.
+const QUEUE_FULL_SECONDS: u32 = 5;
+
 /// A kind of error. Numbers and names are Cloudflare's where a source for them is known; the others are marked as Cairn's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ApiError {
@@ -77,6 +80,10 @@ pub enum ApiError {
     InboxFull,
     /// Too many instances were created or restarted in the last second. The number is Cairn's own.
     CreationRate,
+    /// More is asked for at once than the server takes on. The number is Cairn's own.
+    Overloaded,
+    /// Too many instances of the account are queued. The number is Cairn's own.
+    QueueFull,
     /// The instance has no room for more values. The number is Cairn's own.
     StorageLimit,
     /// A test asks for what cannot be, such as a second session of a workflow. The number is Cairn's own.
@@ -91,7 +98,7 @@ pub enum ApiError {
 
 impl ApiError {
     /// Every kind, in the order of the definition.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::NoRoute,
         Self::MethodNotAllowed,
         Self::Authentication,
@@ -128,6 +135,8 @@ impl ApiError {
         Self::DuplicateInBatch,
         Self::InboxFull,
         Self::CreationRate,
+        Self::Overloaded,
+        Self::QueueFull,
         Self::StorageLimit,
         Self::TestConflict,
         Self::KeyNotFound,
@@ -183,6 +192,8 @@ impl ApiError {
             ),
             Self::InboxFull => (10492, 429, Some("workflows.api.error.instance.inbox_full")),
             Self::CreationRate => (10497, 429, Some("workflows.api.error.instance.creation_rate")),
+            Self::Overloaded => (10489, 429, Some("workflows.api.error.overloaded")),
+            Self::QueueFull => (10496, 429, Some("workflows.api.error.instance.queue_full")),
             Self::StorageLimit => (10493, 400, Some("workflows.api.error.instance.storage_limit")),
             Self::TestConflict => (10498, 409, Some("workflows.api.error.test.conflict")),
             Self::KeyNotFound => (10480, 404, Some("workflows.api.error.concurrency.not_found")),
@@ -229,7 +240,8 @@ impl Failure {
     /// A failure of this kind.
     pub fn new(error: ApiError, explanation: impl Into<String>) -> Self {
         let retry_after_seconds = match error {
-            ApiError::InboxFull | ApiError::Unavailable => Some(1),
+            ApiError::InboxFull | ApiError::Unavailable | ApiError::Overloaded => Some(1),
+            ApiError::QueueFull => Some(QUEUE_FULL_SECONDS),
             _ => None,
         };
         Self {

@@ -252,6 +252,8 @@ fn binding_error(error: &EngineError) -> BindingError {
         EngineError::NotDeployed { .. } => format!("(workflow.not_found) {error}"),
         EngineError::InboxFull { .. } => format!("(instance.inbox_full) {error}"),
         EngineError::TooManyCreations { .. } => format!("(workflow.creation_rate_limited) {error}"),
+        EngineError::Overloaded { .. } => format!("(workflow.overloaded) {error}"),
+        EngineError::QueueFull { .. } => format!("(workflow.queue_full) {error}"),
         EngineError::InvalidName { .. }
         | EngineError::TooLarge { .. }
         | EngineError::InvalidInput(_)

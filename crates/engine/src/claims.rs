@@ -4,7 +4,7 @@ use crate::instances::corrupt;
 use crate::signal::{ClaimAnswer, Loaded, ParkedAnswer, Signal};
 use crate::{EngineError, Shared};
 use bytes::Bytes;
-use cairn_core::{Entry, Record, Seq};
+use cairn_core::{Entry, Record, Seq, Timestamp};
 use cairn_store::{
     Claim, Claimed, Commit, InboxNo, InstanceNo, InstanceRow, JournalEntry, Lease, Payload, Release,
     StoreError,
@@ -17,9 +17,72 @@ use std::time::Duration;
 const SET_ASIDE_MILLIS: u64 = 60_000;
 /// How long the store is left alone after it failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// Claims under way at once while more is due than one of them takes: one is written while another is read and a third is driven.
+const AT_ONCE: usize = 3;
+
+/// The claims of what is due that are under way.
+#[derive(Default)]
+pub(crate) struct UnderWay {
+    claims: Vec<Begun>,
+    last: ClaimNo,
+    /// Whether the last answer had as many as were asked for.
+    more_is_due: bool,
+}
+
+/// Which claim it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ClaimNo(u64);
+
+struct Begun {
+    no: ClaimNo,
+    limit: usize,
+    /// What has become due since it began.
+    due: Option<Timestamp>,
+}
+
+impl UnderWay {
+    /// Whether another may begin.
+    pub(crate) fn may_begin(&self) -> bool {
+        self.claims.len() < if self.more_is_due { AT_ONCE } else { 1 }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// How many instances they may bring.
+    pub(crate) fn expected(&self) -> usize {
+        self.claims.iter().map(|begun| begun.limit).sum()
+    }
+
+    pub(crate) fn begin(&mut self, limit: usize) -> ClaimNo {
+        self.last = ClaimNo(self.last.0 + 1);
+        self.claims.push(Begun {
+            no: self.last,
+            limit,
+            due: None,
+        });
+        self.last
+    }
+
+    /// Something is due at `at` that they may not have seen.
+    pub(crate) fn due(&mut self, at: Timestamp) {
+        for begun in &mut self.claims {
+            begun.due = Some(begun.due.map_or(at, |known| known.min(at)));
+        }
+    }
+
+    /// One is answered; what has become due since it began.
+    pub(crate) fn end(&mut self, answer: &ClaimAnswer) -> Option<Timestamp> {
+        let place = self.claims.iter().position(|begun| begun.no == answer.claim)?;
+        let begun = self.claims.swap_remove(place);
+        self.more_is_due = answer.taken >= begun.limit;
+        begun.due
+    }
+}
 
 /// Claims what is due, up to `limit`, and answers with [`Signal::Claimed`].
-pub(crate) fn claim_due(shared: &Arc<Shared>, limit: usize) {
+pub(crate) fn claim_due(shared: &Arc<Shared>, no: ClaimNo, limit: usize) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let claim = Claim {
@@ -27,15 +90,24 @@ pub(crate) fn claim_due(shared: &Arc<Shared>, limit: usize) {
             now: shared.clock.now(),
             limit,
         };
+        let mut taken = 0;
         let result = match shared.store.claim(claim).await {
-            Ok(claimed) => Ok(load_all(&shared, claimed).await),
+            Ok(claimed) => {
+                taken = claimed.len();
+                Ok(load_all(&shared, claimed).await)
+            }
             Err(error) => Err(error),
         };
         let next_due = shared.store.next_due().await.unwrap_or_else(|error| {
             tracing::error!(%error, "cannot see what is due next; looking again soon");
             Some(shared.clock.now().plus(1_000))
         });
-        shared.signal(Signal::Claimed(ClaimAnswer { result, next_due }));
+        shared.signal(Signal::Claimed(ClaimAnswer {
+            claim: no,
+            result,
+            taken,
+            next_due,
+        }));
     });
 }
 
@@ -137,7 +209,9 @@ async fn load(shared: &Shared, mut claimed: Claimed) -> Result<Loaded, EngineErr
             values.insert(line.seq, value);
         }
     }
+    let bytes: u64 = values.values().map(|value| value.len() as u64).sum();
     Ok(Loaded {
+        weight: shared.scale.put(bytes),
         row: claimed.row,
         workflow_name: claimed.workflow_name,
         limits,

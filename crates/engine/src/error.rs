@@ -92,6 +92,24 @@ pub enum EngineError {
         /// When it will go through, if nobody else is faster.
         retry_after_seconds: u32,
     },
+    /// More is being created than can be written.
+    #[error("{limit} {what} are being created already (setting {setting}); try again in a second")]
+    Overloaded {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+        /// Where to change it.
+        setting: &'static str,
+    },
+    /// More was created than can run.
+    #[error(
+        "the account has {limit} instances that are queued (setting limits.queued_instances); try again when some of them run"
+    )]
+    QueueFull {
+        /// The limit.
+        limit: u64,
+    },
     /// The command was accepted, but whether it was carried out is not known: the store failed, or it takes too long.
     #[error(
         "the command was accepted, but its outcome is not known yet; look at the instance before sending it again"

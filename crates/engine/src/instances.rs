@@ -1,9 +1,11 @@
 //! Instances as clients know them: create, list, command, delete.
 
+use crate::admission::Admitted;
 use crate::catalog::read_settings;
 use crate::message::{Message, Request};
 use crate::signal::{Loaded, Signal};
-use crate::{Engine, EngineError, Retention, Shared, Waiter};
+use crate::weight::Weight;
+use crate::{Engine, EngineError, Retention, Shared, Waiter, carry};
 use cairn_core::{
     Entry, Limits, Record, RestartFrom, Seq, Status, Timestamp, Undo, check_addressable_id, check_event_type,
     check_instance_id,
@@ -66,6 +68,15 @@ pub struct CommandDone {
     pub at: Timestamp,
 }
 
+/// Instances that are being created.
+struct Creation {
+    deployed: DeployedWorkflow,
+    new: Vec<NewInstance>,
+    entry: Entry,
+    limits: Limits,
+    _admitted: Admitted,
+}
+
 type CreateResult = Result<(InstanceNo, Option<Lease>), CreateError>;
 
 impl Shared {
@@ -77,6 +88,9 @@ impl Shared {
     /// Reserves room for `count` instances in memory.
     fn reserve(&self, count: usize) -> Option<NodeId> {
         let limit = self.settings.instances_in_memory;
+        if self.scale.is_full(self.settings.bytes_in_memory) {
+            return None;
+        }
         let fits = |held: usize| held.checked_add(count).filter(|sum| *sum <= limit);
         self.held
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
@@ -100,7 +114,7 @@ impl Engine {
     ///
     /// # Errors
     /// For the whole call, before anything is created: the workflow is missing, an id is invalid, parameters are too large, too many
-    /// were created of late.
+    /// were created of late, are queued, or are being created.
     pub async fn create(
         &self,
         account: &str,
@@ -119,9 +133,33 @@ impl Engine {
             .into_iter()
             .map(|create| self.new_instance((&deployed, retention), create, (trigger, &entry)))
             .collect();
-        let mut new = new?;
+        let new = new?;
+        let admitted = shared.admit(account, &new).await?;
         shared.count_creations(&deployed.workflow, new.len())?;
         let limits = shared.limits_of(&deployed).await?;
+        let creation = Creation {
+            deployed,
+            new,
+            entry,
+            limits,
+            _admitted: admitted,
+        };
+        carry::to_the_end(self.clone().carry_out(creation)).await
+    }
+
+    /// Writes what was admitted and takes it up.
+    async fn carry_out(
+        self,
+        creation: Creation,
+    ) -> Result<Vec<Result<CreatedInstance, EngineError>>, EngineError> {
+        let Creation {
+            deployed,
+            mut new,
+            entry,
+            limits,
+            _admitted,
+        } = creation;
+        let shared = &self.shared;
         let no = deployed.workflow.no;
         let begin = shared.reserve_slots(&deployed.workflow, new.len())?;
         for parked in new.iter_mut().skip(begin) {
@@ -233,7 +271,8 @@ impl Engine {
             Ok((no, Some(lease))) => {
                 has_doubles(no);
                 self.shared.slots.assign(workflow.no, no);
-                let held = loaded(workflow, (no, lease), (instance, entry, limits));
+                let weight = self.shared.scale.put(instance.params.len() as u64);
+                let held = loaded(workflow, (no, lease), (instance, entry, limits), weight);
                 self.shared.signal(Signal::Created(Box::new(held)));
                 Ok(created)
             }
@@ -417,6 +456,7 @@ fn loaded(
     workflow: &WorkflowRow,
     (no, lease): (InstanceNo, Lease),
     (instance, entry, limits): (NewInstance, &Entry, &Limits),
+    weight: Weight,
 ) -> Loaded {
     Loaded {
         row: InstanceRow {
@@ -442,6 +482,7 @@ fn loaded(
         values: [(Seq(0), instance.params)].into(),
         inbox: Vec::new(),
         repin: None,
+        weight,
     }
 }
 

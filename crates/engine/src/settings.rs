@@ -14,6 +14,14 @@ pub struct Settings {
     pub params_bytes: usize,
     /// Instances held in memory at once; the others are queued in the store.
     pub instances_in_memory: usize,
+    /// Bytes of the values of those in memory; when there are more, no other is taken up.
+    pub bytes_in_memory: u64,
+    /// Instances of an account that may be queued; more are refused.
+    pub queued_instances: u64,
+    /// Instances that may wait to be written; more are refused.
+    pub creations_waiting: usize,
+    /// Bytes of their parameters.
+    pub creation_bytes_waiting: usize,
     /// Schedules of all workflows of an account.
     pub schedules: usize,
     /// Instances of an account that run at once; those that wait do not count.
@@ -39,6 +47,10 @@ impl Default for Settings {
             inbox_messages: 10_000,
             params_bytes: 1 << 20,
             instances_in_memory: 10_000,
+            bytes_in_memory: 256 << 20,
+            queued_instances: 2_000_000,
+            creations_waiting: 4_096,
+            creation_bytes_waiting: 64 << 20,
             schedules: 100,
             concurrency_account: 50_000,
             creations_per_second_account: 0,

@@ -1,7 +1,9 @@
 //! What wakes the dispatcher, beside the runtime's reports and its own timers.
 
+use crate::claims::ClaimNo;
 use crate::streams::{Kept, Pull};
 use crate::versions::Latest;
+use crate::weight::Weight;
 use bytes::Bytes;
 use cairn_core::{Entry, Limits, Seq, Timestamp};
 use cairn_store::{CommitError, InboxMessage, InstanceNo, InstanceRow, Lease, Repin, StoreError};
@@ -54,8 +56,11 @@ pub(crate) enum Signal {
 
 /// The answer to a claim of what is due.
 pub(crate) struct ClaimAnswer {
+    pub(crate) claim: ClaimNo,
     /// What was claimed.
     pub(crate) result: Result<Vec<Loaded>, StoreError>,
+    /// How many the store gave.
+    pub(crate) taken: usize,
     /// When the next is due, as of after the claim.
     pub(crate) next_due: Option<Timestamp>,
 }
@@ -100,4 +105,6 @@ pub(crate) struct Loaded {
     pub(crate) inbox: Vec<InboxMessage>,
     /// What the row says of versions is new, and to be written.
     pub(crate) repin: Option<Repin>,
+    /// What its values weigh.
+    pub(crate) weight: Weight,
 }

@@ -86,6 +86,8 @@ pub(crate) fn engine(error: EngineError) -> Failure {
         EngineError::TestConflict(_) => ApiError::TestConflict,
         EngineError::InboxFull { .. } => ApiError::InboxFull,
         EngineError::TooManyCreations { .. } => ApiError::CreationRate,
+        EngineError::Overloaded { .. } => ApiError::Overloaded,
+        EngineError::QueueFull { .. } => ApiError::QueueFull,
         EngineError::Runtime(_) | EngineError::ShuttingDown => ApiError::Unavailable,
         EngineError::OutcomeUnknown | EngineError::Store(StoreError::Unknown(_)) => ApiError::OutcomeUnknown,
         EngineError::Store(StoreError::Unavailable(_)) => ApiError::Unavailable,

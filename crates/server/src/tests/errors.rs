@@ -129,6 +129,8 @@ async fn produce(error: ApiError) -> Came {
         ApiError::DuplicateInBatch => duplicate_in_batch().await,
         ApiError::InboxFull => inbox_full().await,
         ApiError::CreationRate => creation_rate().await,
+        ApiError::Overloaded => Came::Otherwise(OVERLOADED),
+        ApiError::QueueFull => queue_full().await,
         ApiError::StorageLimit => storage_limit().await,
         ApiError::TestConflict => test_conflict().await,
         ApiError::KeyNotFound => get("/workflows/concurrency/nope").await,
@@ -138,6 +140,7 @@ async fn produce(error: ApiError) -> Came {
 }
 
 const UNREAD: &str = "failures::every_engine_error_has_its_place: an inbox that is not read for a minute";
+const OVERLOADED: &str = "failures::every_engine_error_has_its_place: more on its way into the store than may be";
 const TERMINATE: &str = r#"{"status":"terminate"}"#;
 
 async fn get(path: &str) -> Came {
@@ -380,6 +383,13 @@ async fn creation_rate() -> Came {
         }
     }
     panic!("1,000 instances were created, though one a second is the limit");
+}
+
+async fn queue_full() -> Came {
+    let world = World::tuned(|settings| settings.queued_instances = 1).await;
+    let batch = world.call("POST", "/workflows/w/instances/batch", "[{},{}]").await;
+    assert_eq!(batch.headers.get(header::RETRY_AFTER).unwrap(), "5");
+    batch.into()
 }
 
 async fn storage_limit() -> Came {

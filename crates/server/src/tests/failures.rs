@@ -234,6 +234,16 @@ fn every_engine_error_has_its_place() {
             429,
             10497,
         ),
+        (
+            EngineError::Overloaded {
+                what: "w",
+                limit: 1,
+                setting: "s",
+            },
+            429,
+            10489,
+        ),
+        (EngineError::QueueFull { limit: 1 }, 429, 10496),
         (EngineError::Runtime(s()), 503, 10001),
         (EngineError::ShuttingDown, 503, 10001),
         (EngineError::OutcomeUnknown, 504, 10001),

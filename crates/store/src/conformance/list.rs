@@ -259,6 +259,24 @@ pub async fn counts_follow_every_change(subject: &Subject) {
     assert_eq!((counts.of(Status::Complete), counts.total()), (2, 7));
 }
 
+pub async fn those_queued_are_counted_by_account(subject: &Subject) {
+    let store = &*subject.store;
+    assert_eq!(store.queued("a").await.unwrap(), 0);
+    // And one of another workflow.
+    populate(store, &[Status::Queued, Status::Running, Status::Queued]).await;
+    assert_eq!(store.queued("a").await.unwrap(), 3);
+    let theirs = NewWorkflow {
+        account: "b".to_owned(),
+        ..new_workflow("w", "1")
+    };
+    let theirs = store.put_workflow(theirs).await.unwrap().no;
+    create(store, theirs, "theirs").await;
+    let counts = (store.queued("a").await.unwrap(), store.queued("b").await.unwrap());
+    assert_eq!(counts, (3, 1));
+    assert!(store.delete_workflow("a", "w").await.unwrap().is_some());
+    assert_eq!(store.queued("a").await.unwrap(), 1);
+}
+
 pub async fn an_empty_list(subject: &Subject) {
     let store = &*subject.store;
     let workflow = workflow(store, "w").await;

@@ -83,7 +83,7 @@ macro_rules! conformance_tests {
                 a_claim_carries_everything, a_lost_node_loses_its_instances, a_renewed_node_keeps_its_instances,
                 an_own_late_lease_costs_nothing, a_node_learns_what_it_holds;
             list: pages_run_in_both_directions, a_cursor_goes_on_where_the_page_ended, filters_by_status,
-                filters_by_dates, status_and_dates_together, counts_follow_every_change,
+                filters_by_dates, status_and_dates_together, counts_follow_every_change, those_queued_are_counted_by_account,
                 an_empty_list, a_later_change_does_not_move_a_row;
             parked: a_parked_instance_is_not_due, parked_instances_are_claimed_in_order, those_that_waited_come_first,
                 a_release_without_a_time_parks, mail_reaches_a_parked_instance, paused_and_finished_instances_are_not_parked,

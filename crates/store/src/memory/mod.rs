@@ -18,7 +18,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use cairn_core::{Seq, Timestamp};
+use cairn_core::{Seq, Status, Timestamp};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -217,8 +217,8 @@ impl Store for MemoryStore {
 
     async fn queued(&self, account: &str) -> Result<u64, StoreError> {
         let state = self.state.lock();
-        let workflows = state.catalog.workflows_of(account);
-        let queued = workflows.map(|no| state.instances.counts(no).of(Status::Queued));
+        let workflows = state.catalog.all_workflows().filter(|row| row.account == account);
+        let queued = workflows.map(|row| state.instances.counts(row.no).of(Status::Queued));
         Ok(queued.sum())
     }
 
