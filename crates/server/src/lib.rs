@@ -108,6 +108,12 @@ pub struct Config {
     pub script_bytes: usize,
     /// Bytes of any other body (`limits.json_bytes`).
     pub json_bytes: usize,
+    /// Memory of a process, MiB (`limits.process_mebibytes`).
+    pub process_mebibytes: u64,
+    /// How long a process may be silent (`limits.silence_millis`).
+    pub silence_millis: u64,
+    /// How long a connection may be silent (`limits.idle_connection_millis`).
+    pub idle_connection_millis: u64,
 }
 
 impl Config {
@@ -132,6 +138,9 @@ impl Config {
             access: AccessSettings::default(),
             script_bytes: limits.script_bytes,
             json_bytes: limits.json_bytes,
+            process_mebibytes: 1_024,
+            silence_millis: 30_000,
+            idle_connection_millis: 60_000,
         }
     }
 }
@@ -230,7 +239,9 @@ impl Server {
             store,
             runtime,
             bindings,
-            entrance: Entrance::new(listener, tls).drained_within(config.drain.timeout),
+            entrance: Entrance::new(listener, tls)
+                .drained_within(config.drain.timeout)
+                .silent_for(Duration::from_millis(config.idle_connection_millis)),
             address,
             app,
             new_token,
@@ -353,5 +364,7 @@ fn workerd_config(config: &Config) -> WorkerdConfig {
     let mut workerd = WorkerdConfig::new(&config.workerd, run_dir);
     workerd.idle = config.process_idle;
     workerd.egress = config.egress;
+    workerd.memory_mebibytes = config.process_mebibytes;
+    workerd.heartbeat = Duration::from_millis(config.silence_millis);
     workerd
 }
