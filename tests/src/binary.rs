@@ -59,10 +59,12 @@ impl Said {
 }
 
 impl Cairn {
-    /// The binary at a path.
+    /// The binary at a path, or the one that `CAIRN_TEST_BINARY` names instead.
     pub fn new(path: &str) -> Self {
         crate::tls_provider();
-        Self { path: path.into() }
+        Self {
+            path: std::env::var_os("CAIRN_TEST_BINARY").map_or_else(|| path.into(), PathBuf::from),
+        }
     }
 
     /// A command in a plain environment. Tools are those of the tests' own node_modules when they are there; else cairn fetches them.
@@ -112,10 +114,16 @@ impl Cairn {
 
     /// Starts `cairn serve` on a free port.
     pub fn start_server(&self, data_dir: &Path) -> Running {
+        self.start_server_with(data_dir, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_server_with(&self, data_dir: &Path, more: &[&str]) -> Running {
         let data_dir = data_dir.to_str().unwrap();
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--egress", "any"]);
         command
             .args(["--data-dir", data_dir])
+            .args(more)
             .env("CAIRN_ROOT_TOKEN", TOKEN);
         Running::watch(command)
     }

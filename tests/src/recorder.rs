@@ -89,6 +89,11 @@ impl Recorder {
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
+
+    /// Forgets the requests so far: the next one is the first again.
+    pub fn forget(&self) {
+        self.seen.lock().unwrap().clear();
+    }
 }
 
 async fn answer<F: Fn(usize, &Seen) -> Reply>(

@@ -93,13 +93,18 @@ impl Rest {
 
     /// `GET` of what is no envelope.
     pub async fn raw(&self, path: &str) -> Raw {
-        let response = self.request(Method::GET, path).send().await.unwrap();
+        self.try_raw(path).await.expect("the server answers")
+    }
+
+    /// The same; none when the server is gone.
+    pub async fn try_raw(&self, path: &str) -> Option<Raw> {
+        let response = self.request(Method::GET, path).send().await.ok()?;
         let content_type = response.headers().get("content-type");
-        Raw {
+        Some(Raw {
             status: response.status().as_u16(),
             content_type: content_type.map(|value| value.to_str().unwrap().to_owned()),
-            body: response.bytes().await.unwrap().to_vec(),
-        }
+            body: response.bytes().await.ok()?.to_vec(),
+        })
     }
 
     /// `POST`
