@@ -3,6 +3,7 @@
 use crate::http::{Connection, Request};
 use anyhow::bail;
 use serde_json::Value;
+use std::time::Duration;
 
 /// The words a system understands.
 #[derive(Debug, Clone)]
@@ -62,8 +63,13 @@ impl Door {
         }
     }
 
-    /// Starts an instance and returns at its end.
-    pub(crate) async fn run(&self, connection: &mut Connection, steps: u64) -> anyhow::Result<()> {
+    /// Starts an instance and returns at its end. Where the status has to be asked for, `pause` is between one answer and the next question.
+    pub(crate) async fn run(
+        &self,
+        connection: &mut Connection,
+        steps: u64,
+        pause: Duration,
+    ) -> anyhow::Result<()> {
         let host = &self.address;
         let body = format!("{{\"steps\":{steps}}}");
         let request = match &self.speech {
@@ -72,11 +78,14 @@ impl Door {
                 let id = created["id"].as_str().unwrap_or_default();
                 let path = format!("{account}/workflows/steps/instances/{id}?simple=true");
                 let status = Request::get(host, &path, &bearer(token));
-                return until_complete(connection, &status).await;
+                return until_complete(connection, &status, pause).await;
             }
             Speech::Restate => Request::post(host, "/Bench/steps", "", &body),
             Speech::Library => Request::post(host, "/run", "", &body),
-            Speech::Worker => Request::get(host, &format!("/run?steps={steps}"), ""),
+            Speech::Worker => {
+                let pause = pause.as_millis();
+                Request::get(host, &format!("/run?steps={steps}&pause={pause}"), "")
+            }
         };
         connection.ask(&request).await?;
         Ok(())
@@ -111,12 +120,17 @@ fn result(answer: &[u8]) -> anyhow::Result<Value> {
     Ok(envelope["result"].take())
 }
 
-async fn until_complete(connection: &mut Connection, status: &Request) -> anyhow::Result<()> {
+async fn until_complete(
+    connection: &mut Connection,
+    status: &Request,
+    pause: Duration,
+) -> anyhow::Result<()> {
     loop {
         let instance = result(&connection.ask(status).await?)?;
         match instance["status"].as_str() {
             Some("complete") => return Ok(()),
-            Some("queued" | "running" | "waiting") => {}
+            Some("queued" | "running" | "waiting") if pause.is_zero() => {}
+            Some("queued" | "running" | "waiting") => tokio::time::sleep(pause).await,
             _ => bail!("the instance will not complete: {instance}"),
         }
     }

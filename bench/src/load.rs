@@ -14,6 +14,9 @@ pub(crate) const CLIENTS: u64 = 64;
 /// Steps of an instance of (b).
 pub(crate) const STEPS: u64 = 10;
 
+/// Between two questions for the status of an instance that takes long: asking without a pause would be the load.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// How often ends are counted where they are counted.
 const COUNT_EVERY: Duration = Duration::from_millis(10);
 
@@ -21,7 +24,7 @@ const COUNT_EVERY: Duration = Duration::from_millis(10);
 pub(crate) async fn sequential(door: &Door, steps: u64) -> anyhow::Result<f64> {
     let mut connection = door.connect().await?;
     let begun = Instant::now();
-    door.run(&mut connection, steps).await?;
+    door.run(&mut connection, steps, PAUSE).await?;
     Ok(begun.elapsed().as_secs_f64())
 }
 
@@ -39,7 +42,7 @@ pub(crate) async fn latency(door: &Door, samples: u64) -> anyhow::Result<Vec<f64
     let mut figures = Vec::new();
     for _ in 0..samples {
         let begun = Instant::now();
-        door.run(&mut connection, 1).await?;
+        door.run(&mut connection, 1, Duration::ZERO).await?;
         figures.push(begun.elapsed().as_secs_f64() * 1_000.0);
     }
     Ok(figures)
@@ -70,7 +73,7 @@ async fn answered(door: &Door, instances: u64, in_flight: u64) -> anyhow::Result
         let (next, door) = (Arc::clone(&next), door.clone());
         tasks.spawn(async move {
             while next.fetch_add(1, Ordering::Relaxed) < instances {
-                door.run(&mut connection, STEPS).await?;
+                door.run(&mut connection, STEPS, PAUSE).await?;
             }
             anyhow::Ok(())
         });

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use tokio::process::Command;
 
-/// A running cluster with a database for the bench.
+/// A running cluster.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     group: Group,
@@ -50,19 +50,13 @@ impl Postgres {
             postgres.args(["-c", setting]);
         }
         let mut group = Group::start("postgres", postgres, folder)?;
+        let log = folder.join("postgres.log");
         group
             .wait_until(async || {
-                let mut createdb = command(programs, "createdb", owner, folder);
-                createdb.args([
-                    "-h",
-                    "127.0.0.1",
-                    "-p",
-                    &port.to_string(),
-                    "-U",
-                    "postgres",
-                    "bench",
-                ]);
-                run(createdb, "createdb").await.is_ok()
+                let said = fs::read_to_string(&log)?;
+                let is_ready = said.contains("ready to accept connections");
+                ensure!(is_ready, "it does not accept connections");
+                Ok(())
             })
             .await?;
         Ok(Self { group, port })
@@ -73,7 +67,7 @@ impl Postgres {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("postgresql://postgres@127.0.0.1:{}/bench", self.port)
+        format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
     /// A fast shutdown, so that no shared memory is left behind.

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
 /// How long a process may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long it may take to be ready.
+const START: Duration = Duration::from_secs(60);
 
 /// A process with all it has started. What is left of it when this is dropped is killed.
 #[derive(Debug)]
@@ -44,22 +47,25 @@ impl Group {
         self.child.id()
     }
 
-    /// Waits until `is_ready` says so. An error, with what the process wrote, when it ends before or a minute goes by.
-    pub(crate) async fn wait_until(&mut self, mut is_ready: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
-        for _ in 0..600 {
-            if is_ready().await {
+    /// Tries until it succeeds. An error, with what the process wrote, when it ends before or a minute goes by.
+    pub(crate) async fn wait_until(
+        &mut self,
+        mut attempt: impl AsyncFnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let Err(error) = attempt().await else {
                 return Ok(());
-            }
+            };
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} has ended ({status}):\n{}", self.name, self.last_words());
             }
+            if begun.elapsed() > START {
+                let said = self.last_words();
+                bail!("{} was not ready within a minute: {error:#}\n{said}", self.name);
+            }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        bail!(
-            "{} was not ready within a minute:\n{}",
-            self.name,
-            self.last_words()
-        )
     }
 
     /// The end of what it wrote.

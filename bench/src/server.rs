@@ -172,11 +172,15 @@ impl Server {
 
 fn spawn(program: &Path, data_dir: &Path) -> anyhow::Result<(Child, String)> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    // What the server says is of no interest here, but for who looks for an error.
+    std::fs::create_dir_all(data_dir).with_context(|| data_dir.display().to_string())?;
+    let log = std::fs::File::create(data_dir.join("bench.log"))?;
     let child = Command::new(program)
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
         .arg(data_dir)
         .env("CAIRN_ROOT_TOKEN", TOKEN)
         .stdout(Stdio::null())
+        .stderr(log)
         .kill_on_drop(true)
         .spawn()
         .context("the server could not be started")?;

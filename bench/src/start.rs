@@ -10,6 +10,7 @@ use anyhow::Context;
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 use tokio::process::Command;
 
 /// A system that answers.
@@ -102,8 +103,9 @@ async fn restate(tools: &Tools, folder: &Path) -> anyhow::Result<Running> {
     let deployment = serde_json::json!({ "uri": format!("http://127.0.0.1:{service}") });
     server
         .wait_until(async || {
-            let answer = client.post(&register).json(&deployment).send().await;
-            answer.is_ok_and(|answer| answer.status().is_success())
+            let answer = client.post(&register).json(&deployment).send().await?;
+            answer.error_for_status()?;
+            Ok(())
         })
         .await?;
     let door = Door {
@@ -197,9 +199,9 @@ async fn of_worker(port: u16, group: Group) -> anyhow::Result<Running> {
 /// Waits until a first instance has run.
 async fn peer(door: Door, mut groups: Vec<Group>, postgres: Option<Postgres>) -> anyhow::Result<Running> {
     let last = groups.last_mut().context("a peer has a process")?;
-    last.wait_until(async || match door.connect().await {
-        Ok(mut connection) => door.run(&mut connection, 1).await.is_ok(),
-        Err(_) => false,
+    last.wait_until(async || {
+        let mut connection = door.connect().await?;
+        door.run(&mut connection, 1, Duration::ZERO).await
     })
     .await?;
     Ok(Running {

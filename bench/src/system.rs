@@ -144,7 +144,7 @@ impl System {
     pub(crate) fn door(self) -> &'static str {
         match self {
             Self::Cairn => {
-                "REST; (a), (c) the status is asked for until it is complete, (b) the workflow's counts every 10 ms"
+                "REST; (a), (c) the status is asked for until it is complete, (a) every 5 ms, (b) the workflow's counts every 10 ms"
             }
             Self::Restate => "its HTTP ingress; calls that answer at the end, (d) `send`",
             Self::Dbos => "node:http in its process; getResult() of the handle, which waits in the process",
@@ -152,7 +152,7 @@ impl System {
                 "node:http in its process, which is also the worker (100 at a time); the workflow function tells its end"
             }
             Self::WranglerDev | Self::Workerd => {
-                "fetch() of the Worker; (a), (c) it asks for the status until it is complete, (b) a counter in the Worker every 10 ms"
+                "fetch() of the Worker; (a), (c) it asks for the status until it is complete, (a) every 5 ms, (b) a counter in the Worker every 10 ms"
             }
         }
     }

@@ -1,8 +1,8 @@
 // The Worker for `wrangler dev` and `workerd serve`: the same workflow as on Cairn, and a door to it.
 //
-//   /start?steps=n  answers once create() does
-//   /run?steps=n    creates an instance and asks for its status, here in the Worker, until it is complete
-//   /ended          how many runs have come to the end of run(), which is a little before their status says so
+//   /start?steps=n         answers once create() does
+//   /run?steps=n&pause=ms  creates an instance and asks for its status, here in the Worker, until it is complete
+//   /ended                 how many runs have come to the end of run(), which is a little before their status says so
 
 import { WorkflowEntrypoint } from "cloudflare:workers";
 
@@ -17,12 +17,13 @@ export class Steps extends WorkflowEntrypoint {
   }
 }
 
-async function run(env, steps) {
+async function run(env, steps, pause) {
   const instance = await env.STEPS.create({ params: { steps } });
   for (;;) {
     const { status } = await instance.status();
     if (status === "complete") return { status };
     if (status === "errored" || status === "terminated") throw new Error(`the instance is ${status}`);
+    if (pause > 0) await scheduler.wait(pause);
   }
 }
 
@@ -34,7 +35,7 @@ export default {
       case "/start":
         return Response.json({ id: (await env.STEPS.create({ params: { steps } })).id });
       case "/run":
-        return Response.json(await run(env, steps));
+        return Response.json(await run(env, steps, Number(searchParams.get("pause"))));
       case "/ended":
         return Response.json({ ended });
       default:
