@@ -213,23 +213,6 @@ fn many_commands_share_some_frames_and_those_of_a_run_one() {
 }
 
 #[test]
-fn many_commands_share_some_frames_and_those_of_a_run_one() {
-    let hold = |run| Command::Hold { run: RunId(run) };
-    let many: Vec<Command> = (0..200).map(hold).collect();
-    let frames_of = |commands: &[Command]| {
-        let counts = frames(commands)
-            .iter()
-            .map(|frame| frame.matches("hold").count())
-            .collect::<Vec<_>>();
-        counts
-    };
-    assert_eq!(frames_of(&many[..128]), [128]);
-    assert_eq!(frames_of(&many), [128, 72]);
-    let one_run: Vec<Command> = (0..200).map(|_| hold(1)).collect();
-    assert_eq!(frames_of(&one_run), [200]);
-}
-
-#[test]
 fn step_calls() {
     let ReportKind::Called(call) = one(r#"["do",7,1,0,"a\u00e9",2,null,1]"#) else {
         panic!()
