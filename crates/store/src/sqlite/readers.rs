@@ -4,8 +4,12 @@ use crate::StoreError;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Without anything to do for so long, a connection lets go of its pages. Less than what is between two extensions of a node's lease.
+pub(super) const REST: Duration = Duration::from_secs(5);
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -45,12 +49,38 @@ impl Readers {
 }
 
 fn work(connection: &Connection, queue: &Mutex<Receiver<Job>>) {
+    let mut has_read = false;
     loop {
-        let job = queue.lock().recv();
-        match job {
-            Ok(job) => job(connection),
-            Err(_) => return,
+        match next(queue, has_read) {
+            Ok(job) => {
+                job(connection);
+                has_read = true;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                rest(connection);
+                has_read = false;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+/// Waits for something to do; for so long only when there are pages to let go of.
+fn next(queue: &Mutex<Receiver<Job>>, has_read: bool) -> Result<Job, RecvTimeoutError> {
+    if !has_read {
+        return queue.lock().recv().map_err(RecvTimeoutError::from);
+    }
+    // Another thread may be waiting with the lock in its hand for as long.
+    match queue.try_lock_for(REST) {
+        Some(queue) => queue.recv_timeout(REST),
+        None => Err(RecvTimeoutError::Timeout),
+    }
+}
+
+/// Lets go of the pages that a connection keeps in memory: a server that has nothing to do needs none.
+pub(super) fn rest(connection: &Connection) {
+    if let Err(error) = connection.execute_batch("PRAGMA shrink_memory") {
+        tracing::warn!(%error, "the database's pages could not be let go of; they stay in memory");
     }
 }
 
