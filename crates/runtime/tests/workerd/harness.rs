@@ -79,6 +79,8 @@ pub(crate) struct World {
     /// Pieces of the streams that callbacks have returned, by call.
     pub(crate) streams: HashMap<u32, Vec<Bytes>>,
     /// What the next runs are for.
+    /// With whom its runs share processes.
+    company: cairn_runtime::Company,
     pub(crate) purpose: cairn_core::Purpose,
     /// What the next runs come from.
     pub(crate) firing: Option<Firing>,
@@ -148,6 +150,7 @@ impl World {
             last_run: 0,
             step_limit: 10_000,
             streams: HashMap::new(),
+            company: cairn_runtime::Company::Any,
             purpose: cairn_core::Purpose::Progress,
             firing: None,
             run_dir,
@@ -162,13 +165,21 @@ impl World {
         self.start_with(params, Vec::new())
     }
 
+    /// The same in a room.
+    pub(crate) fn start_in(&mut self, company: cairn_runtime::Company, params: &str) -> RunId {
+        self.company = company;
+        let run = self.start(params);
+        self.company = cairn_runtime::Company::Any;
+        run
+    }
+
     pub(crate) fn start_with(&mut self, params: &str, history: Vec<KnownStep>) -> RunId {
         self.last_run += 1;
         let run = RunId(self.last_run);
         self.perform([Command::Start(Box::new(StartRun {
             purpose: self.purpose,
             first_attempts: cairn_runtime::FirstAttempts::AtOnce,
-            company: cairn_runtime::Company::Any,
+            company: self.company,
             run,
             worker: self.worker.clone(),
             class_name: "Flow".into(),

@@ -2,7 +2,7 @@
 
 use crate::harness::{World, flow, module, spec};
 use cairn_runtime::workerd::PublicSocket;
-use cairn_runtime::{Binding, Command, ModuleKind, ReportKind, Runtime as _, WorkerError};
+use cairn_runtime::{Binding, Command, Company, ModuleKind, ReportKind, Runtime as _, WorkerError};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -256,12 +256,72 @@ async fn an_endless_loop_ends_its_process() {
         return;
     };
     world.start("\"spin\"");
-    let ReportKind::Lost { reason } = world.next().await else {
+    let ReportKind::Faulted(fault) = world.next().await else {
         panic!()
     };
-    assert!(reason.contains("it did not answer for 0.6 seconds"), "{reason}");
+    assert_eq!(
+        (fault.others, fault.company, fault.is_its_own()),
+        (0, Company::Any, false)
+    );
+    assert!(
+        fault.error.message.contains("it did not answer for 0.6 seconds"),
+        "{fault:?}"
+    );
     let run = world.start("{}");
     assert_eq!(world.output(run).await, "\"fine\"");
+}
+
+/// The process that a run has for itself tells that it was this run; others go on, on theirs.
+#[tokio::test]
+async fn who_takes_all_memory_alone_is_told_apart() {
+    let code = "if (event.payload === 'take') { const all = []; for (;;) { all.push(new Uint8Array(1 << 20).fill(1)); if (all.length % 16 === 0) await scheduler.wait(1); } }
+        return event.payload;";
+    let configure = |config: &mut cairn_runtime::workerd::WorkerdConfig| config.memory_mebibytes = 256;
+    let Some(mut world) = World::with_spec(spec(&flow(code)), configure) else {
+        return;
+    };
+    let taker = world.start_in(Company::AtMost(1), "\"take\"");
+    let (second, third) = (
+        world.start_in(Company::AtMost(1), "2"),
+        world.start_in(Company::AtMost(1), "3"),
+    );
+    let mut ended = Vec::new();
+    while ended.len() < 3 {
+        for report in world.batch().await {
+            match report.kind {
+                ReportKind::Faulted(fault) => {
+                    assert!(fault.is_its_own(), "{fault:?}");
+                    assert!(
+                        fault.error.message.starts_with("Worker exceeded memory limit"),
+                        "{fault:?}"
+                    );
+                    assert_eq!(report.run, taker);
+                }
+                ReportKind::Returned { .. } => assert!([second, third].contains(&report.run)),
+                other => panic!("{other:?}"),
+            }
+            ended.push(report.run);
+        }
+    }
+    // What the process of the first left is gone; the places are free for any number.
+    let runs: Vec<_> = (0..10)
+        .map(|number| world.start_in(Company::AtMost(8), &number.to_string()))
+        .collect();
+    for _ in runs {
+        assert!(matches!(world.next().await, ReportKind::Returned { .. }));
+    }
+    // One that is stopped while it waits for a place does not get it.
+    let spins: Vec<_> = (0..2)
+        .map(|_| world.start_in(Company::AtMost(1), "\"take\""))
+        .collect();
+    let waits = world.start_in(Company::AtMost(1), "4");
+    world.runtime.perform(vec![Command::Stop { run: waits }]);
+    let mut lost: Vec<_> = Vec::new();
+    while lost.len() < 2 {
+        lost.extend(world.batch().await.into_iter().map(|report| report.run));
+    }
+    lost.sort_unstable();
+    assert_eq!(lost, spins);
 }
 
 /// Bad ends of runs that do not disturb the others.
