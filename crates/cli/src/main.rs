@@ -14,6 +14,8 @@ mod follow;
 mod input;
 mod instances;
 mod local;
+mod memory;
+mod log;
 mod moment;
 mod output;
 mod pages;
@@ -35,7 +37,9 @@ use args::{Arguments, Command};
 use configuration::Configured;
 use std::process::ExitCode;
 use terminal::{Terminal, Tone};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,9 +116,16 @@ fn start_log(arguments: &Arguments, terminal: &Terminal) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("CAIRN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(terminal.has_colour())
         .with_writer(terminal.clone())
+        .with_filter(filter);
+    if arguments.verbose >= 2 {
+        return tracing_subscriber::registry().with(lines).init();
+    }
+    let sparing = log::Sparing::default();
+    tracing_subscriber::registry()
+        .with(lines.with_filter(sparing.clone()))
         .init();
+    tokio::spawn(sparing.keep_telling());
 }

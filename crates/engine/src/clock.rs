@@ -1,8 +1,9 @@
 //! The only place that knows what time it is.
 
 use cairn_core::Timestamp;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time.
 pub trait Clock: Send + Sync + 'static {
@@ -18,6 +19,61 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The system's clock for as long as it goes on. When it is set back, this one goes on at half its speed until it is right again: it never shows the same
+/// moment twice, so nothing is told as before what it came after, and nothing waits until the old time comes again. When it is set forward this one is too.
+#[derive(Debug)]
+pub struct SteadyClock {
+    begun: Instant,
+    shown: Mutex<Shown>,
+}
+
+/// What a clock has shown last.
+#[derive(Debug, Default)]
+struct Shown {
+    /// The time that was shown, since the epoch.
+    time: Duration,
+    /// When, by a clock that nobody sets.
+    at: Duration,
+}
+
+impl Shown {
+    /// Shows the time again, `at` a later moment by the clock that nobody sets.
+    fn next(&mut self, system: Duration, at: Duration) -> Duration {
+        let least = self.time + at.saturating_sub(self.at) / 2;
+        *self = Self {
+            time: system.max(least),
+            at: at.max(self.at),
+        };
+        self.time
+    }
+}
+
+impl SteadyClock {
+    /// A clock that is right.
+    pub fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            shown: Mutex::default(),
+        }
+    }
+}
+
+impl Default for SteadyClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        // Whoever asks first is answered with the earlier time.
+        let mut shown = self.shown.lock();
+        let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = shown.next(system, self.begun.elapsed());
+        Timestamp(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
     }
 }
 
@@ -81,6 +137,34 @@ mod tests {
         fn now(&self) -> Timestamp {
             Timestamp(7)
         }
+    }
+
+    #[test]
+    fn set_forward_it_follows_and_set_back_it_goes_slower() {
+        let seconds = Duration::from_secs;
+        let mut shown = Shown::default();
+        let mut next = |system: u64, at: u64| shown.next(seconds(system), seconds(at)).as_secs_f64();
+        assert_eq!(next(10_000, 5), 10_000.0);
+        assert_eq!(next(10_002, 7), 10_002.0);
+        // An hour forward, and back after ten seconds.
+        assert_eq!(next(13_604, 9), 13_604.0);
+        assert_eq!(next(13_614, 19), 13_614.0);
+        assert_eq!(next(10_016, 21), 13_615.0);
+        assert_eq!(next(10_116, 121), 13_665.0);
+        // Right again after twice the hour.
+        assert_eq!(next(17_216, 7_221), 17_216.0);
+        assert_eq!(next(17_217, 7_222), 17_217.0);
+    }
+
+    #[test]
+    fn it_does_not_stand_still_however_often_it_is_asked() {
+        let mut shown = Shown::default();
+        shown.next(Duration::from_secs(3_600), Duration::ZERO);
+        for micros in 1..=1_000 {
+            shown.next(Duration::ZERO, Duration::from_micros(micros));
+        }
+        let gone = shown.time - Duration::from_secs(3_600);
+        assert_eq!(gone, Duration::from_micros(500));
     }
 
     #[test]

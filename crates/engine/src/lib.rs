@@ -22,11 +22,14 @@ mod event_text;
 mod follow;
 mod followers;
 mod graphs;
+mod ids;
 mod instances;
 mod keys;
+mod lag;
 mod limits;
 mod maintenance;
 mod message;
+mod passed;
 mod pulse;
 mod rate;
 mod retention;
@@ -43,7 +46,7 @@ mod versions;
 mod weight;
 
 pub use catalog::{PutWorkflow, ScheduleDetails, UploadedScript, WorkflowDetails};
-pub use clock::{Clock, ShiftedClock, SystemClock};
+pub use clock::{Clock, ShiftedClock, SteadyClock, SystemClock};
 pub use crons::CronDetails;
 pub use deployments::{Deployment, Origin};
 pub use details::{InstanceDetails, Preview, StepOutput, StepStream};
@@ -135,10 +138,14 @@ struct Shared {
     admission: admission::Admission,
     /// Bytes of the values of the instances this node holds.
     scale: weight::Scale,
+    /// Whether what runs is behind, and what is queued.
+    flow: lag::Flow,
     /// What tests put in place of user code.
     doubles: doubles::AllDoubles,
     /// Who follows the events of instances.
     followers: followers::Followers,
+    /// Holdings that are over, as long as an older answer may come.
+    passed: Arc<passed::Passed>,
     /// Whether the heartbeat beats and the store writes.
     pulse: pulse::Pulse,
     /// Limits by workflow version and script version.
@@ -197,8 +204,10 @@ impl Engine {
             rates: rate::Rates::default(),
             admission: admission::Admission::default(),
             scale: weight::Scale::default(),
+            flow: lag::Flow::default(),
             doubles: doubles::AllDoubles::default(),
             followers: followers::Followers::default(),
+            passed: Arc::default(),
             pulse: pulse::Pulse::begun(),
             known_limits: Mutex::default(),
             schedules_changed: tokio::sync::Notify::new(),

@@ -1,6 +1,6 @@
 //! What a server gives to tests: a clock that can be put forward, beside the engine's doubles. On a developer's own server only.
 
-use cairn_engine::{Clock, ShiftedClock, SystemClock};
+use cairn_engine::{Clock, ShiftedClock, SteadyClock};
 use std::sync::Arc;
 
 /// Whether tests may put the clock forward and replace what instances do, by the routes below `/cairn/v1/test` (docs/testing.md).
@@ -21,9 +21,9 @@ pub(crate) struct Testing {
 /// The clock of a server.
 pub(crate) fn clock(support: TestSupport) -> (Arc<dyn Clock>, Option<Testing>) {
     match support {
-        TestSupport::Absent => (Arc::new(SystemClock), None),
+        TestSupport::Absent => (Arc::new(SteadyClock::new()), None),
         TestSupport::Present => {
-            let clock = Arc::new(ShiftedClock::over(SystemClock));
+            let clock = Arc::new(ShiftedClock::over(SteadyClock::new()));
             (Arc::clone(&clock) as _, Some(Testing { clock }))
         }
     }
