@@ -7,6 +7,9 @@ use bytes::Bytes;
 use cairn_core::{Seq, Status};
 use rusqlite::params;
 
+/// Bytes of parameters that are as much work as an instance.
+const BYTES_LIKE_AN_INSTANCE: usize = 8 * 1024;
+
 type Created = Result<(InstanceNo, Option<Lease>), CreateError>;
 
 pub(super) fn create(
@@ -18,6 +21,14 @@ pub(super) fn create(
         .iter()
         .map(|new| create_one(transaction, new, claim))
         .collect()
+}
+
+/// What creating them costs, in instances without much to say.
+pub(super) fn weight(instances: &[NewInstance]) -> usize {
+    let weighed = instances
+        .iter()
+        .map(|new| 1 + new.params.len() / BYTES_LIKE_AN_INSTANCE);
+    weighed.sum()
 }
 
 fn create_one(

@@ -49,6 +49,12 @@ impl Folding {
         })
     }
 
+    /// Whether the log is long enough, and folding it has not failed a moment ago.
+    pub(super) fn is_due(&self) -> bool {
+        self.pages.load(Ordering::Relaxed) >= self.due
+            && self.not_before.is_none_or(|moment| Instant::now() >= moment)
+    }
+
     /// Folds the log if it is long enough.
     ///
     /// # Errors
@@ -60,7 +66,7 @@ impl Folding {
             self.due = CHECKPOINT_PAGES;
         }
         self.seen = pages;
-        if pages < self.due || self.not_before.is_some_and(|moment| Instant::now() < moment) {
+        if !self.is_due() {
             return Ok(());
         }
         match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {

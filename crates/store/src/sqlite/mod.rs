@@ -55,6 +55,9 @@ use writer::Writer;
 /// Threads that read. Reads are short; more of them only take the processor from the writer.
 const READERS: usize = 3;
 
+/// Instances that are few enough to be written by whoever brings them, when nobody else writes.
+const FEW: usize = 2;
+
 /// A [`Store`] in one SQLite file. What a method has answered is on disk.
 pub struct SqliteStore {
     /// There until the store closes.
@@ -167,6 +170,26 @@ impl SqliteStore {
         receiver.await.unwrap_or_else(|_| Err(closed()))
     }
 
+    /// The same for so many instances, which may be done on this thread when they are few. What weighs something may be put off.
+    async fn write_some<T: Send + 'static>(
+        &self,
+        (size, weight): (usize, usize),
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let answer = move |outcome| {
+            // Who does not wait any more does not want to know.
+            let _ = sender.send(outcome);
+        };
+        let writer = &self.ways()?.writer;
+        if size > FEW {
+            writer.submit_weighed(weight, work, answer);
+        } else {
+            writer.submit_small(weight, work, answer);
+        }
+        receiver.await.unwrap_or_else(|_| Err(closed()))
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -273,13 +296,18 @@ impl Store for SqliteStore {
         instances: Vec<NewInstance>,
         claim: Option<NodeId>,
     ) -> Result<Vec<Result<(InstanceNo, Option<Lease>), CreateError>>, StoreError> {
-        self.write_instances(move |transaction| create::create(transaction, &instances, claim))
-            .await
+        let size = (instances.len(), create::weight(&instances));
+        self.write_some(size, move |transaction| {
+            create::create(transaction, &instances, claim)
+        })
+        .await
     }
 
     async fn commit(&self, commits: Vec<Commit>) -> Result<Vec<Result<(), CommitError>>, StoreError> {
-        self.write_instances(move |transaction| commit::commit(transaction, &commits))
-            .await
+        self.write_some((commits.len(), 0), move |transaction| {
+            commit::commit(transaction, &commits)
+        })
+        .await
     }
 
     /// A damaged instance is left out, and stays held until the next start, so that it keeps no other from being claimed.
