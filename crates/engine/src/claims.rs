@@ -1,6 +1,7 @@
 //! Takes up instances from the store and makes them ready to be driven.
 
 use crate::instances::corrupt;
+use crate::passed::Ticket;
 use crate::signal::{ClaimAnswer, Loaded, ParkedAnswer, Signal};
 use crate::{EngineError, Shared};
 use bytes::Bytes;
@@ -44,6 +45,11 @@ impl UnderWay {
     /// Whether another may begin.
     pub(crate) fn may_begin(&self) -> bool {
         self.claims.len() < if self.more_is_due { AT_ONCE } else { 1 }
+    }
+
+    /// Whether the last answer had as many as were asked for.
+    pub(crate) fn more_is_due(&self) -> bool {
+        self.more_is_due
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -91,10 +97,11 @@ pub(crate) fn claim_due(shared: &Arc<Shared>, no: ClaimNo, limit: usize) {
             limit,
         };
         let mut taken = 0;
+        let begun = shared.passed.begin();
         let result = match shared.store.claim(claim).await {
             Ok(claimed) => {
                 taken = claimed.len();
-                Ok(load_all(&shared, claimed).await)
+                Ok(load_all(&shared, (claimed, &begun)).await)
             }
             Err(error) => Err(error),
         };
@@ -115,10 +122,11 @@ pub(crate) fn claim_due(shared: &Arc<Shared>, no: ClaimNo, limit: usize) {
 pub(crate) fn claim_parked(shared: &Arc<Shared>, workflow: i64, asked: usize) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
+        let begun = shared.passed.begin();
         let result = match shared.store.claim_parked(shared.node, workflow, asked).await {
             Ok(claimed) => Ok(ParkedAnswer {
                 gave_any: !claimed.is_empty(),
-                loaded: load_all(&shared, claimed).await,
+                loaded: load_all(&shared, (claimed, &begun)).await,
             }),
             Err(error) => {
                 tracing::error!(%error, "instances that wait for a slot could not be claimed; trying again");
@@ -138,8 +146,9 @@ pub(crate) fn claim_parked(shared: &Arc<Shared>, workflow: i64, asked: usize) {
 pub(crate) fn claim_one(shared: &Arc<Shared>, instance: InstanceNo) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
+        let begun = shared.passed.begin();
         let result = match shared.store.claim_one(shared.node, instance).await {
-            Ok(Some(claimed)) => Ok(load_all(&shared, vec![claimed]).await.pop().map(Box::new)),
+            Ok(Some(claimed)) => Ok(load_all(&shared, (vec![claimed], &begun)).await.pop().map(Box::new)),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -165,7 +174,7 @@ pub(crate) fn read_inbox(shared: &Arc<Shared>, (instance, lease): (InstanceNo, L
     });
 }
 
-async fn load_all(shared: &Shared, claimed: Vec<Claimed>) -> Vec<Loaded> {
+async fn load_all(shared: &Shared, (claimed, begun): (Vec<Claimed>, &Arc<Ticket>)) -> Vec<Loaded> {
     let mut loaded = Vec::with_capacity(claimed.len());
     for claimed in claimed {
         let (row, lease, end) = (
@@ -173,7 +182,7 @@ async fn load_all(shared: &Shared, claimed: Vec<Claimed>) -> Vec<Loaded> {
             claimed.lease,
             Seq(claimed.journal.len() as u64),
         );
-        match load(shared, claimed).await {
+        match load(shared, (claimed, begun)).await {
             Ok(ready) => loaded.push(ready),
             Err(error) => {
                 tracing::error!(%error, instance = row.id, "an instance cannot be taken up; it is tried again in a minute");
@@ -184,7 +193,10 @@ async fn load_all(shared: &Shared, claimed: Vec<Claimed>) -> Vec<Loaded> {
     loaded
 }
 
-async fn load(shared: &Shared, mut claimed: Claimed) -> Result<Loaded, EngineError> {
+async fn load(
+    shared: &Shared,
+    (mut claimed, begun): (Claimed, &Arc<Ticket>),
+) -> Result<Loaded, EngineError> {
     let repin = shared.follow_latest(&mut claimed).await?;
     let limits = shared.limits_of_row(&claimed.row).await?;
     let decoded: Result<Vec<Entry>, _> = claimed
@@ -219,6 +231,7 @@ async fn load(shared: &Shared, mut claimed: Claimed) -> Result<Loaded, EngineErr
         journal,
         values,
         inbox: claimed.inbox,
+        begun: Arc::clone(begun),
         repin,
     })
 }

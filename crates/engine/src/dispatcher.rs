@@ -6,6 +6,7 @@
 mod losses;
 
 use crate::driver::{Abandon, Driver, Out, Reply, Unread};
+use crate::lag::Lag;
 use crate::signal::{ClaimAnswer, CommitFailure, Committed, Loaded, ParkedAnswer, Signal};
 use crate::slots::Free;
 use crate::suspects::Suspects;
@@ -20,6 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Signals or reports taken up by one turn.
 const TURN_MAX: usize = 1_024;
@@ -44,6 +46,8 @@ struct Dispatcher {
     /// When the store has something due, as far as is known.
     next_due: Option<Timestamp>,
     claiming: claims::UnderWay,
+    /// How long commits take.
+    lag: Lag,
     /// Instances with a message that came while they were between hands.
     missed_mail: HashSet<InstanceNo>,
     /// Instances to claim again after a failed write, and when.
@@ -85,6 +89,7 @@ pub(crate) fn start(
         out: Out::default(),
         touched: Vec::new(),
         claiming: claims::UnderWay::default(),
+        lag: Lag::default(),
         missed_mail: HashSet::new(),
         reclaims: BTreeSet::new(),
         look_for_lost: None,
@@ -168,7 +173,7 @@ impl Dispatcher {
     fn room(&self) -> usize {
         let (shared, settings) = (&self.shared, &self.shared.settings);
         let (held, expected) = (shared.held.load(Ordering::Relaxed), self.claiming.expected());
-        let by_count = settings.instances_in_memory.saturating_sub(held);
+        let by_count = shared.most_held().saturating_sub(held);
         let by_weight = shared.scale.room(settings.bytes_in_memory, held);
         by_count.min(by_weight).saturating_sub(expected)
     }
@@ -193,6 +198,7 @@ impl Dispatcher {
                 }
             }
             Signal::Committed(committed) => {
+                self.lag.answered(committed.len(), Instant::now());
                 for commit in committed {
                     self.committed(now, &commit);
                 }
@@ -252,12 +258,14 @@ impl Dispatcher {
             self.shared.unreserve(1);
             return;
         }
-        if self
-            .drivers
-            .get(&instance)
-            .is_some_and(|driver| driver.lease().epoch > lease.epoch)
-        {
+        let newer = |driver: &Box<Driver>| driver.lease().epoch > lease.epoch;
+        let is_held = self.drivers.get(&instance).is_some_and(newer);
+        if is_held || self.shared.passed.is_over(instance, lease.epoch) {
+            // An older answer that was overtaken.
             self.shared.unreserve(1);
+            if !self.drivers.contains_key(&instance) {
+                self.shared.slots.release(instance);
+            }
             return;
         }
         let id = loaded.row.id.clone();
@@ -352,6 +360,7 @@ impl Dispatcher {
 
     fn claimed(&mut self, now: Timestamp, answer: ClaimAnswer) {
         let due = self.claiming.end(&answer);
+        self.shared.flow.claimed(self.claiming.more_is_due());
         self.next_due = [answer.next_due, due].into_iter().flatten().min();
         match answer.result {
             Ok(claimed) => {
@@ -559,6 +568,7 @@ impl Dispatcher {
         let Some(mut driver) = self.drivers.remove(&instance) else {
             return;
         };
+        self.shared.passed.end(instance, driver.lease().epoch);
         let unanswered = driver.stop(&mut self.out);
         if !unanswered.is_empty() {
             self.unanswered.entry(instance).or_default().extend(unanswered);
@@ -590,6 +600,9 @@ impl Dispatcher {
             self.give_slots(now);
         }
         self.give_slots(now);
+        let moment = Instant::now();
+        self.lag.end_turn(moment);
+        self.shared.flow.note(self.lag.is_behind(moment));
         while let Some((_, instance)) = self.reclaims.pop_due(now) {
             claims::claim_one(&self.shared, instance);
         }
@@ -679,6 +692,7 @@ impl Dispatcher {
         if let Some(commit) = driver.take_commit(now) {
             // The committer is gone only when the server is.
             let _ = self.commits.send(commit);
+            self.lag.handed_over();
         }
         driver.settle(&mut self.out);
         let wake = driver.next_wake();
@@ -703,7 +717,7 @@ impl Dispatcher {
 
     fn drain(&mut self, now: Timestamp, done: oneshot::Sender<()>) {
         self.draining = Some(Draining::Since(done));
-        for instance in self.drivers.keys().copied().collect::<Vec<_>>() {
+        for instance in self.drivers.keys().copied().collect::<BTreeSet<_>>() {
             self.drive(instance, |driver, out| {
                 driver.drain(now, out);
                 Ok(())
@@ -728,7 +742,7 @@ impl Dispatcher {
     fn shut_down(&mut self, now: Timestamp, done: oneshot::Sender<()>) {
         self.stopping = Some(done);
         self.reclaims.clear();
-        for instance in self.drivers.keys().copied().collect::<Vec<_>>() {
+        for instance in self.drivers.keys().copied().collect::<BTreeSet<_>>() {
             self.drive(instance, |driver, out| {
                 driver.give_up(now, out);
                 Ok(())

@@ -3,6 +3,7 @@
 use crate::admission::Admitted;
 use crate::catalog::read_settings;
 use crate::message::{Message, Request};
+use crate::passed::Ticket;
 use crate::signal::{Loaded, Signal};
 use crate::weight::Weight;
 use crate::{Engine, EngineError, Retention, Shared, Waiter, carry};
@@ -15,6 +16,7 @@ use cairn_store::{
     CreateError, DeployedWorkflow, InstanceFilter, InstanceNo, InstancePage, InstanceRow, Lease, NewInstance,
     NewMessage, NodeId, Start, StoreError, Trigger, WorkflowRow,
 };
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -87,10 +89,11 @@ impl Shared {
 
     /// Reserves room for `count` instances in memory.
     fn reserve(&self, count: usize) -> Option<NodeId> {
-        let limit = self.settings.instances_in_memory;
-        if self.scale.is_full(self.settings.bytes_in_memory) {
+        // Who comes later does not begin earlier.
+        if self.flow.has_backlog() || self.scale.is_full(self.settings.bytes_in_memory) {
             return None;
         }
+        let limit = self.most_held();
         let fits = |held: usize| held.checked_add(count).filter(|sum| *sum <= limit);
         self.held
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
@@ -167,9 +170,11 @@ impl Engine {
         }
         let node = shared.reserve(begin);
         if node.is_none() {
+            shared.flow.overflow();
             // They are due, and ask when they are taken up.
             shared.slots.unreserve(no, begin);
         }
+        let begun = shared.passed.begin();
         let results = shared.store.create(new.clone(), node).await;
         shared.pulse.wrote(&results);
         let results = match results {
@@ -186,7 +191,7 @@ impl Engine {
         let parked = new.len() - begin;
         let mut created = Vec::with_capacity(results.len());
         for (instance, result) in new.into_iter().zip(results) {
-            created.push(self.created(&deployed, (instance, &entry, &limits), (result, node)));
+            created.push(self.created(&deployed, (instance, &entry, &limits), (result, node, &begun)));
         }
         if parked > 0 {
             shared.slots.parked(no);
@@ -217,7 +222,7 @@ impl Engine {
     ) -> Result<NewInstance, EngineError> {
         let settings = &self.shared.settings;
         let retention = of_account.for_instance(&read_settings(&deployed.workflow.settings)?, &create);
-        let id = create.id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+        let id = create.id.unwrap_or_else(|| crate::ids::instance_id(entry.at));
         let checked = match trigger {
             Trigger::Api | Trigger::Binding | Trigger::Event => check_instance_id(&id),
             // Schedules name their instances after themselves.
@@ -258,7 +263,7 @@ impl Engine {
         &self,
         deployed: &DeployedWorkflow,
         (instance, entry, limits): (NewInstance, &Entry, &Limits),
-        (result, node): (CreateResult, Option<NodeId>),
+        (result, node, begun): (CreateResult, Option<NodeId>, &Arc<Ticket>),
     ) -> Result<CreatedInstance, EngineError> {
         let workflow = &deployed.workflow;
         let created = CreatedInstance {
@@ -272,7 +277,7 @@ impl Engine {
                 has_doubles(no);
                 self.shared.slots.assign(workflow.no, no);
                 let weight = self.shared.scale.put(instance.params.len() as u64);
-                let held = loaded(workflow, (no, lease), (instance, entry, limits), weight);
+                let held = loaded(workflow, (no, lease, begun), (instance, entry, limits), weight);
                 self.shared.signal(Signal::Created(Box::new(held)));
                 Ok(created)
             }
@@ -454,7 +459,7 @@ impl Engine {
 
 fn loaded(
     workflow: &WorkflowRow,
-    (no, lease): (InstanceNo, Lease),
+    (no, lease, begun): (InstanceNo, Lease, &Arc<Ticket>),
     (instance, entry, limits): (NewInstance, &Entry, &Limits),
     weight: Weight,
 ) -> Loaded {
@@ -481,6 +486,7 @@ fn loaded(
         journal: vec![entry.clone()],
         values: [(Seq(0), instance.params)].into(),
         inbox: Vec::new(),
+        begun: Arc::clone(begun),
         repin: None,
         weight,
     }

@@ -3,14 +3,59 @@
 //! A node that is behind takes up nothing new but a few: what was created meanwhile waits in the store, where it costs a row, instead of making all
 //! that runs here slow. Commands to instances and their answers go through the same queues.
 
+use crate::Shared;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// What takes longer is behind.
 const BEHIND: Duration = Duration::from_millis(250);
 /// Instances that a node holds however slow its disk is.
-pub(crate) const LEAST: usize = 256;
+const LEAST: usize = 256;
+
+/// What whoever creates instances has to know of it.
+#[derive(Debug, Default)]
+pub(crate) struct Flow {
+    is_behind: AtomicBool,
+    /// Whether there was no room for a new instance, and those that are due in the store have not all been taken up since.
+    has_backlog: AtomicBool,
+}
+
+impl Flow {
+    pub(crate) fn note(&self, is_behind: bool) {
+        self.is_behind.store(is_behind, Ordering::Relaxed);
+    }
+
+    /// Whether new instances go to the end of the queue in the store.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.has_backlog.load(Ordering::Relaxed)
+    }
+
+    /// There was no room for a new instance.
+    pub(crate) fn overflow(&self) {
+        self.has_backlog.store(true, Ordering::Relaxed);
+    }
+
+    /// What was due was taken up.
+    pub(crate) fn claimed(&self, more_is_due: bool) {
+        if !more_is_due {
+            self.has_backlog.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    /// How many instances this node may hold now.
+    pub(crate) fn most_held(&self) -> usize {
+        let most = self.settings.instances_in_memory;
+        if self.flow.is_behind.load(Ordering::Relaxed) {
+            most.min(LEAST)
+        } else {
+            most
+        }
+    }
+}
 
 /// The commits that were handed over and not answered. They are answered in order.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! What wakes the dispatcher, beside the runtime's reports and its own timers.
 
 use crate::claims::ClaimNo;
+use crate::passed::Ticket;
 use crate::streams::{Kept, Pull};
 use crate::versions::Latest;
 use crate::weight::Weight;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use cairn_core::{Entry, Limits, Seq, Timestamp};
 use cairn_store::{CommitError, InboxMessage, InstanceNo, InstanceRow, Lease, Repin, StoreError};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// What wakes the dispatcher.
@@ -103,6 +105,8 @@ pub(crate) struct Loaded {
     /// The values the journal carries.
     pub(crate) values: BTreeMap<Seq, Bytes>,
     pub(crate) inbox: Vec<InboxMessage>,
+    /// The claim or creation that this is the answer to.
+    pub(crate) begun: Arc<Ticket>,
     /// What the row says of versions is new, and to be written.
     pub(crate) repin: Option<Repin>,
     /// What its values weigh.

@@ -3,6 +3,7 @@
 use crate::access::audit::Entry;
 use crate::access::{Access, Remarks, Visitor};
 use crate::answer::{Answer, failed};
+use crate::bodies::Bodies;
 use crate::body::BodyLimits;
 use crate::drain::Rest;
 use crate::health::Health;
@@ -33,6 +34,7 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) door: Arc<dyn WorkerDoor>,
     pub(crate) limits: BodyLimits,
+    pub(crate) bodies: Bodies,
     pub(crate) jobs: Jobs,
     pub(crate) handlers: Handlers,
     pub(crate) subscribers: Subscribers,
@@ -111,13 +113,14 @@ async fn to_worker(
 async fn enter(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let rest = Rest::default();
     let (parts, body) = request.into_parts();
-    let body = rest.lend(body, &parts.headers);
+    let meter = app.bodies.meter();
+    let body = meter.count(rest.lend(body, &parts.headers));
     let answer = handle(app, Request::from_parts(parts, body)).await;
     let is_stalled = matches!(&answer, Err(failure) if failure.error == ApiError::BodyTimeout);
     if !is_stalled {
         rest.drain().await;
     }
-    answer.unwrap_or_else(|failure| failed(&failure))
+    answer.unwrap_or_else(|failure| failed(&meter.refusal().unwrap_or(failure)))
 }
 
 async fn handle(app: Arc<App>, request: Request) -> Answer {

@@ -9,6 +9,7 @@ mod app;
 mod auth;
 pub mod backup;
 mod bindings;
+mod bodies;
 mod body;
 mod door;
 mod drain;
@@ -18,6 +19,7 @@ pub mod fuzzing;
 mod health;
 mod heart;
 mod hosts;
+mod idlers;
 mod jobs;
 mod query;
 mod route;
@@ -48,6 +50,7 @@ pub use tls::{TlsError, TlsFiles};
 use access::Access;
 use app::App;
 use bindings::Bindings;
+use bodies::Bodies;
 use body::BodyLimits;
 use cairn_engine::{Clock, Parts, Secrets, StoredWorkers, SystemClock};
 use cairn_runtime::workerd::{Workerd, WorkerdConfig};
@@ -108,6 +111,8 @@ pub struct Config {
     pub script_bytes: usize,
     /// Bytes of any other body (`limits.json_bytes`).
     pub json_bytes: usize,
+    /// Bytes of all bodies that are held at once (`limits.body_bytes_waiting`).
+    pub body_bytes_waiting: u64,
     /// Memory of a process, MiB (`limits.process_mebibytes`).
     pub process_mebibytes: u64,
     /// How long a process may be silent (`limits.silence_millis`).
@@ -138,6 +143,7 @@ impl Config {
             access: AccessSettings::default(),
             script_bytes: limits.script_bytes,
             json_bytes: limits.json_bytes,
+            body_bytes_waiting: 256 << 20,
             process_mebibytes: 1_024,
             silence_millis: 30_000,
             idle_connection_millis: 60_000,
@@ -184,6 +190,7 @@ impl Server {
         if is_plain && !config.listen.ip().is_loopback() {
             return Err(ServerError::NeedsTls(config.listen));
         }
+        let most = serve::connections_max();
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let cannot_listen = |error| ServerError::Listen {
             address: config.listen,
@@ -226,6 +233,7 @@ impl Server {
             access,
             door,
             limits,
+            bodies: Bodies::at_most(config.body_bytes_waiting),
             jobs: Jobs::default(),
             handlers: Handlers::default(),
             subscribers: Subscribers::new()?,
@@ -240,6 +248,7 @@ impl Server {
             runtime,
             bindings,
             entrance: Entrance::new(listener, tls)
+                .at_most(most)
                 .drained_within(config.drain.timeout)
                 .silent_for(Duration::from_millis(config.idle_connection_millis)),
             address,

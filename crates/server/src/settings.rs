@@ -54,7 +54,7 @@ const CENTURY_MILLIS: u64 = 36_500 * DAY_MILLIS;
 const VALUE_MAX: u64 = LARGEST_VALUE as u64;
 
 #[rustfmt::skip]
-const SETTINGS: [Setting; 31] = [
+const SETTINGS: [Setting; 32] = [
     Setting { name: "limits.steps", about: "`step.do` calls in one instance, where its workflow does not say", range: 1..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.steps) },
     Setting { name: "limits.retries", about: "highest `retries.limit` of a step", range: 0..=1_000_000, slot: |config| Slot::Word(&mut config.settings.limits.retries) },
     Setting { name: "limits.result_bytes", about: "bytes of one step result or output", range: 1..=VALUE_MAX, slot: |config| Slot::Size(&mut config.settings.limits.result_bytes) },
@@ -82,6 +82,7 @@ const SETTINGS: [Setting; 31] = [
     Setting { name: "limits.audit_entries", about: "entries of the audit log that are kept", range: 1..=1_000_000_000, slot: |config| Slot::Long(&mut config.access.audit_entries) },
     Setting { name: "limits.audit_millis", about: "how long entries of the audit log are kept, milliseconds", range: 1..=CENTURY_MILLIS, slot: |config| Slot::Long(&mut config.access.audit_millis) },
     Setting { name: "limits.json_bytes", about: "bytes of a request body", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.json_bytes) },
+    Setting { name: "limits.body_bytes_waiting", about: "bytes of all request bodies that are held at once; a request beyond is refused with 429", range: 1_024..=1 << 40, slot: |config| Slot::Long(&mut config.body_bytes_waiting) },
     Setting { name: "limits.script_bytes", about: "bytes of an uploaded script, all modules together", range: 1_024..=1 << 30, slot: |config| Slot::Size(&mut config.script_bytes) },
     Setting { name: "limits.process_mebibytes", about: "memory of one process of a Worker, MiB; one that has more is ended", range: 128..=1 << 30, slot: |config| Slot::Long(&mut config.process_mebibytes) },
     Setting { name: "limits.silence_millis", about: "how long user code may go on without yielding, milliseconds; its process is ended then", range: 1_000..=DAY_MILLIS, slot: |config| Slot::Long(&mut config.silence_millis) },

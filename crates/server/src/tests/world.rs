@@ -4,6 +4,7 @@ use super::contract;
 use crate::access::{Access, AccessSettings, ClientAddress};
 use crate::app::{App, router};
 use crate::auth::{self, Auth};
+use crate::bodies::Bodies;
 use crate::body::BodyLimits;
 use crate::health::Health;
 use crate::hosts::{Handlers, WorkerConnection, WorkerDoor};
@@ -286,6 +287,7 @@ impl World {
                 access,
                 door,
                 limits,
+                bodies: Bodies::at_most(1 << 30),
                 jobs: Jobs::default(),
                 handlers: Handlers::default(),
                 tails: Arc::default(),

@@ -1,5 +1,6 @@
 //! New instances.
 
+use super::blocks::Counted;
 use super::chunk;
 use super::transaction::Transaction;
 use crate::{CreateError, InstanceNo, Lease, NewInstance, NodeId, Start, StoreError};
@@ -82,6 +83,11 @@ fn create_one(
         ])?;
     transaction.pin_in(pin);
     transaction.count_in(new.workflow, Status::Queued);
+    transaction.blocks.created(Counted {
+        workflow: new.workflow,
+        no,
+        created_at: new.created_at,
+    });
     transaction.triggered(new.workflow, new.created_at);
     Ok(Ok((InstanceNo(no), lease)))
 }

@@ -5,6 +5,7 @@
 
 mod access;
 pub mod backup;
+mod blocks;
 mod catalog;
 mod chunk;
 mod claim;
