@@ -1,5 +1,6 @@
 //! The hot path: entries are appended to journals, rows follow.
 
+use super::blocks::Counted;
 use super::create::append;
 use super::read::{status, timestamp};
 use super::transaction::Transaction;
@@ -19,6 +20,7 @@ struct Held {
     error_retention_millis: u64,
     head: i64,
     pin: i64,
+    created_at: Timestamp,
 }
 
 pub(super) fn commit(
@@ -97,7 +99,7 @@ fn fence(transaction: &Transaction<'_>, commit: &Commit) -> Result<Option<Held>,
     let held = transaction
         .connection
         .prepare_cached(
-            "SELECT workflow, status, started_at, ended_at, success_retention, error_retention, head, pin
+            "SELECT workflow, status, started_at, ended_at, success_retention, error_retention, head, pin, created_at
              FROM instance WHERE no = ?1 AND node = ?2 AND epoch = ?3 AND next_seq = ?4",
         )?
         .query_row(
@@ -117,6 +119,7 @@ fn fence(transaction: &Transaction<'_>, commit: &Commit) -> Result<Option<Held>,
                     error_retention_millis: row.get::<_, i64>(5)?.cast_unsigned(),
                     head: row.get(6)?,
                     pin: row.get(7)?,
+                    created_at: Timestamp(row.get(8)?),
                 })
             },
         )
@@ -149,6 +152,12 @@ fn change_state(transaction: &mut Transaction<'_>, commit: &Commit, held: &Held)
         ])?;
     transaction.count_out(held.workflow, held.status);
     transaction.count_in(held.workflow, commit.status);
+    let counted = Counted {
+        workflow: held.workflow,
+        no: commit.instance.0,
+        created_at: held.created_at,
+    };
+    transaction.blocks.moved(counted, (held.status, commit.status));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What goes: deleted and expired instances, removed workflows.
 
+use super::blocks::Counted;
 use super::read::{self, status};
 use super::transaction::Transaction;
 use super::{schedule, stream};
@@ -12,17 +13,23 @@ pub(super) fn delete_instance(
     transaction: &mut Transaction<'_>,
     instance: InstanceNo,
 ) -> Result<bool, StoreError> {
-    let found: Option<(i64, Status, i64)> = transaction
+    let found: Option<(Counted, Status, i64)> = transaction
         .connection
-        .prepare_cached("SELECT workflow, status, head FROM instance WHERE no = ?1")?
+        .prepare_cached("SELECT workflow, status, head, created_at FROM instance WHERE no = ?1")?
         .query_row([instance.0], |row| {
-            Ok((row.get(0)?, status(row, 1)?, row.get(2)?))
+            let counted = Counted {
+                workflow: row.get(0)?,
+                no: instance.0,
+                created_at: Timestamp(row.get(3)?),
+            };
+            Ok((counted, status(row, 1)?, row.get(2)?))
         })
         .optional()?;
     match found {
-        Some((workflow, status, head)) if !transaction.is_doomed(workflow) => {
+        Some((counted, status, head)) if !transaction.is_doomed(counted.workflow) => {
             erase(transaction, instance.0, head)?;
-            transaction.count_out(workflow, status);
+            transaction.count_out(counted.workflow, status);
+            transaction.blocks.removed(counted, status);
             Ok(true)
         }
         _ => Ok(false),

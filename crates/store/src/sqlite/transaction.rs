@@ -1,5 +1,6 @@
 //! The transaction that all waiting requests share, and what the writer remembers between transactions.
 
+use super::blocks::Blocks;
 use crate::StoreError;
 use cairn_core::{Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -71,6 +72,8 @@ pub(super) struct Transaction<'a> {
     before: [i64; 3],
     /// Changes of the counts, by workflow and status.
     counts: BTreeMap<(i64, u8), i64>,
+    /// Changes of the numbers by block.
+    pub(super) blocks: Blocks,
     /// Changes of the numbers of living instances, by pin.
     pins: BTreeMap<i64, i64>,
     /// Last creation, by workflow.
@@ -87,6 +90,7 @@ impl<'a> Transaction<'a> {
             numbers,
             before,
             counts: BTreeMap::new(),
+            blocks: Blocks::default(),
             pins: BTreeMap::new(),
             triggered: BTreeMap::new(),
             workflows: BTreeMap::new(),
@@ -131,6 +135,7 @@ impl<'a> Transaction<'a> {
         self.numbers.doomed.insert(workflow);
         self.workflows.insert(workflow, false);
         self.counts.retain(|(counted, _), _| *counted != workflow);
+        self.blocks.forget(self.connection, workflow)?;
         Ok(())
     }
 
@@ -243,6 +248,7 @@ impl<'a> Transaction<'a> {
                     .execute(params![workflow, status, change])?;
             }
         }
+        self.blocks.write(self.connection)?;
         for (pin, change) in self.pins {
             if change != 0 {
                 self.connection
