@@ -71,6 +71,7 @@ pub(crate) async fn serve(
         .await
         .map_err(|error| cannot_start(&error))?;
     terminal.line(&greeting(&server, arguments));
+    crate::memory::keep_returning();
     server.run_until(stop_wanted()).await.map_err(|error| {
         Failure::new(
             format!("The server had to stop: {error}"),
