@@ -91,6 +91,11 @@ pub(crate) fn markdown(plan: &Plan, results: &Results, machine: &Machine) -> Str
         "\nMachine: {cores} cores, {memory_gib:.0} GiB, {file_system}; writing 4 KiB with one fdatasync takes {sync_ms:.2} ms (median); load before the start {load}. \
          Priority: nice {nice} and the default policy for the load generator and every system. {rounds} rounds in turns, medians; one system runs at a time.\n"
     );
+    if file_system == "tmpfs" {
+        text.push_str(
+            "\n**The data was in memory: nothing here is durable. Choose a disk with `--data-dir`.**\n",
+        );
+    }
     if !results.failures.is_empty() {
         text.push_str("\nFailed:\n\n");
         for failure in &results.failures {

@@ -110,7 +110,11 @@ impl System {
         };
         match self {
             Self::Cairn | Self::Restate => full,
-            Self::OpenWorkflow => Counts { samples: 40, ..full },
+            Self::OpenWorkflow => Counts {
+                instances: 2_000,
+                samples: 40,
+                ..full
+            },
             Self::Dbos => Counts {
                 instances: 2_000,
                 creations: 2_000,
