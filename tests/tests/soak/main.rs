@@ -113,7 +113,10 @@ async fn live_and_die(cairn: &Cairn, data: &Path, random: &mut Random, (world, t
         world.is_now(Some(rest));
         loop {
             tokio::time::sleep(Duration::from_millis(200 + random.below(2_500))).await;
-            tally.workerd_killed += u64::from(kill_one(&server, random));
+            if kill_one(&server, random) {
+                tally.workerd_killed += 1;
+                world.outside().note(None, "a workerd was killed");
+            }
         }
     };
     let ended = tokio::time::timeout(moment, life).await;
@@ -122,6 +125,7 @@ async fn live_and_die(cairn: &Cairn, data: &Path, random: &mut Random, (world, t
     if has_listened && random.once_in(15) {
         tally.stopped += 1;
         let asked = Instant::now();
+        world.outside().note(None, "the server is stopped");
         let ended = server.stop().await.expect(0);
         world.is_now(None);
         let needed = asked.elapsed();
@@ -131,6 +135,7 @@ async fn live_and_die(cairn: &Cairn, data: &Path, random: &mut Random, (world, t
         tally.killed_before_listening += u64::from(!has_listened);
         server.kill().await;
         world.is_now(None);
+        world.outside().note(None, "the server was killed");
     }
     within(Duration::from_secs(10), "its processes end with it", || async {
         (!children.iter().any(|child| is_alive(*child))).then_some(())

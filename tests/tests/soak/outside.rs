@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 /// A step in the scope of a marker: a restart that goes back behind the marker makes another scope.
 pub(crate) type Key = (String, String);
@@ -35,12 +36,14 @@ pub(crate) struct Seen {
     left: BTreeSet<String>,
     mails: Vec<Value>,
     has_ended: bool,
+    is_wrong: bool,
     log: Vec<String>,
 }
 
 /// What was seen of all instances that are under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outside {
+    begun: Instant,
     pub(crate) instances: BTreeMap<String, Seen>,
     /// What must not be.
     pub(crate) wrong: Vec<String>,
@@ -55,19 +58,52 @@ fn text(report: &Value, name: &str) -> String {
 }
 
 impl Outside {
+    pub(crate) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            instances: BTreeMap::new(),
+            wrong: Vec::new(),
+            effects: 0,
+            steps: 0,
+            repeated: 0,
+        }
+    }
+
     /// Takes a report in.
     pub(crate) fn report(&mut self, report: &Value) {
         self.effects += 1;
+        let at = self.begun.elapsed().as_millis();
         let instance = text(report, "instance");
         let seen = self.instances.entry(instance.clone()).or_default();
-        match seen.report(report) {
+        match seen.report(at, report) {
             Ok(Execution::First) => self.steps += 1,
             Ok(Execution::Again) => self.repeated += 1,
             Ok(Execution::OfNoScope) => {}
-            Err(wrong) => self.wrong.push(format!(
-                "{instance}: {wrong}\nits reports:\n  {}",
-                seen.log.join("\n  ")
-            )),
+            // The first mistake makes others.
+            Err(_) if seen.is_wrong => {}
+            Err(wrong) => {
+                seen.is_wrong = true;
+                let story = seen.story();
+                self.wrong
+                    .push(format!("{instance}: {wrong}\nits reports:\n  {story}"));
+            }
+        }
+    }
+
+    /// Notes what was done to an instance, or to all of them, for the story of one that goes wrong.
+    pub(crate) fn note(&mut self, instance: Option<&str>, what: &str) {
+        let line = format!("{} ms: {what}", self.begun.elapsed().as_millis());
+        match instance {
+            Some(instance) => self
+                .instances
+                .entry(instance.to_owned())
+                .or_default()
+                .log
+                .push(line),
+            None => {
+                let under_way = self.instances.values_mut().filter(|seen| !seen.has_ended);
+                under_way.for_each(|seen| seen.log.push(line.clone()));
+            }
         }
     }
 
@@ -90,7 +126,7 @@ enum Execution {
 }
 
 impl Seen {
-    fn report(&mut self, report: &Value) -> Result<Execution, String> {
+    fn report(&mut self, at: u128, report: &Value) -> Result<Execution, String> {
         let (mark, step, nonce) = (text(report, "mark"), text(report, "step"), text(report, "nonce"));
         let told = report["told"].as_object().cloned().unwrap_or_default();
         let known: Vec<String> = told
@@ -102,8 +138,11 @@ impl Seen {
                 )
             })
             .collect();
-        self.log
-            .push(format!("[{mark:.4}] {step} {nonce:.4} told {}", known.join(" ")));
+        self.log.push(format!(
+            "{at} ms: [{mark:.4}] {step} {nonce:.4}, sent at {}, told {}",
+            report["at"],
+            known.join(" ")
+        ));
         self.reports += 1;
         if self.has_ended {
             return Err(format!("{step} was executed after the instance had ended"));

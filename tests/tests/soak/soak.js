@@ -25,7 +25,7 @@ class Story {
 
   async report(mark, step, told) {
     const nonce = crypto.randomUUID();
-    const body = JSON.stringify({ instance: this.event.instanceId, mark, step, nonce, told, mails: this.mails });
+    const body = JSON.stringify({ instance: this.event.instanceId, mark, step, nonce, told, mails: this.mails, at: Date.now() });
     const response = await fetch(this.params.recorder, { method: "POST", body });
     await response.text();
     if (!response.ok) throw new Error(`the recorder answered ${response.status}`);

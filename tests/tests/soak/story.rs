@@ -102,6 +102,10 @@ impl Story<'_> {
         );
     }
 
+    fn note(&self, what: &str) {
+        self.world.outside().note(Some(&self.id), what);
+    }
+
     async fn wait(&mut self, below_millis: u64) {
         let millis = self.random.below(below_millis);
         tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -162,6 +166,7 @@ impl Story<'_> {
     async fn pause(&mut self) {
         let path = format!("{}/status", self.path);
         let pause = json!({ "status": "pause" });
+        self.note("pause");
         let paused = self.world.insist(Method::PATCH, &path, Some(&pause)).await;
         if paused.answer.body["success"] != true {
             // It is undoing its steps, or has ended.
@@ -205,6 +210,7 @@ impl Story<'_> {
             self.id
         );
         let resume = json!({ "status": "resume" });
+        self.note("resume");
         let resumed = self.world.insist(Method::PATCH, &path, Some(&resume)).await;
         let is_done =
             resumed.answer.body["success"] == true || (resumed.was_lost && resumed.answer.status == 409);
@@ -216,6 +222,7 @@ impl Story<'_> {
         let path = format!("{}/status", self.path);
         let terminate = json!({ "status": "terminate", "rollback": rollback });
         self.expected.may_be_terminated = true;
+        self.note("terminate");
         match self.world.once(Method::PATCH, &path, Some(&terminate)).await {
             Asked::Answered(answer) if answer.body["success"] == true => {
                 self.expected.is_terminated = true;
@@ -242,8 +249,10 @@ impl Story<'_> {
         let from = from.map_or(Value::Null, |name| json!({ "name": name }));
         let restart = json!({ "status": "restart", "from": from });
         let path = format!("{}/status", self.path);
+        self.note(&format!("restart from {from}"));
         match self.world.once(Method::PATCH, &path, Some(&restart)).await {
             Asked::Answered(answer) if answer.body["success"] == true => {
+                self.note("restarted");
                 self.expected.restarted = Some((marker, before));
             }
             Asked::Answered(answer) => assert_eq!(answer.status, 409, "{}: {}", self.id, answer.body),

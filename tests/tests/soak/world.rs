@@ -45,7 +45,7 @@ impl World {
             seed,
             recorder,
             until,
-            outside: Mutex::default(),
+            outside: Mutex::new(Outside::new()),
             server: watch::Sender::new(None),
         }
     }

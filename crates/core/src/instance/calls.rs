@@ -13,7 +13,7 @@ const EVENT_TIMEOUT_MILLIS: i64 = 86_400_000;
 impl Instance {
     pub(super) fn called(&mut self, turn: &mut Turn<'_>, call: StepCall) {
         match self.durable.find(&call.key) {
-            Some(step) => self.called_again(turn, step, call.call),
+            Some(step) => self.called_again(turn, step, &call),
             None if self.must_hold(&call) => {
                 self.hold(call);
                 if self.is_held_back() {
@@ -35,7 +35,8 @@ impl Instance {
     }
 
     /// A call of a step that the journal knows: of an earlier run, or ended since this run began.
-    fn called_again(&mut self, turn: &mut Turn<'_>, step: StepNo, call: CallId) {
+    fn called_again(&mut self, turn: &mut Turn<'_>, step: StepNo, again: &StepCall) {
+        let (call, parent) = (again.call, again.parent);
         let Some(run) = &mut self.run else { return };
         let known_already = run.call_of.contains_key(&step);
         if known_already {
@@ -48,7 +49,7 @@ impl Instance {
                 },
             );
         }
-        run.know(step, call);
+        run.know(step, (call, parent));
         if let Some(StepState::Ended(outcome)) = self.durable.step(step).map(|step| &step.state) {
             let outcome = outcome.clone();
             self.tell(turn, Action::Settle { call, outcome });
@@ -76,6 +77,12 @@ impl Instance {
         step.is_some_and(|step| matches!(step.state, StepState::Executing { .. }))
     }
 
+    /// Whether a callback that executes waits for this step.
+    pub(super) fn is_nested(&self, step: StepNo) -> bool {
+        let parent = self.run.as_ref().and_then(|run| run.parent_of.get(&step));
+        parent.is_some_and(|parent| self.is_executing(Some(*parent)))
+    }
+
     fn hold(&mut self, call: StepCall) {
         if let Some(run) = &mut self.run {
             run.held.push(call);
@@ -98,7 +105,7 @@ impl Instance {
         let record = self.first_entry(turn.now, step, call)?;
         self.push(turn, record);
         if let Some(run) = &mut self.run {
-            run.know(step, call.call);
+            run.know(step, (call.call, call.parent));
         }
         match call.request {
             CallRequest::Do {

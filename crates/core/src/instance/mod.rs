@@ -54,6 +54,8 @@ struct Run {
     /// The calls that have not ended, by step, and back.
     call_of: BTreeMap<StepNo, CallId>,
     step_of: BTreeMap<CallId, StepNo>,
+    /// The call whose callback has made the call of a step.
+    parent_of: BTreeMap<StepNo, CallId>,
     /// Calls that wait for a pause to be called off.
     held: Vec<StepCall>,
     /// Since when user code may be at work without having reported anything; none when it has reported since.
@@ -316,6 +318,7 @@ impl Instance {
             },
             call_of: BTreeMap::new(),
             step_of: BTreeMap::new(),
+            parent_of: BTreeMap::new(),
             held: Vec::new(),
             told_at: Some(turn.now),
             active_at: turn.now,
@@ -492,8 +495,11 @@ struct Turn<'a> {
 }
 
 impl Run {
-    fn know(&mut self, step: StepNo, call: CallId) {
+    fn know(&mut self, step: StepNo, (call, parent): (CallId, Option<CallId>)) {
         self.call_of.insert(step, call);
         self.step_of.insert(call, step);
     }
 }
+        if let Some(parent) = parent {
+            self.parent_of.insert(step, parent);
+        }

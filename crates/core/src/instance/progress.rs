@@ -46,6 +46,11 @@ impl Instance {
         self.time_out_attempts(turn);
         match self.durable.status {
             Status::WaitingForPause if !self.executes_something() => self.pause_now(turn),
+            Status::WaitingForPause => {
+                self.deliver_events(turn);
+                self.meet_deadlines(turn);
+                self.start_due_retries(turn);
+            }
             Status::Running | Status::Waiting => {
                 self.deliver_events(turn);
                 self.meet_deadlines(turn);
@@ -56,8 +61,7 @@ impl Instance {
                 self.begin_waiting(turn);
                 self.rest(turn);
             }
-            Status::WaitingForPause
-            | Status::RollingBack
+            Status::RollingBack
             | Status::Queued
             | Status::Paused
             | Status::Errored
@@ -133,7 +137,7 @@ impl Instance {
     /// Ends the sleeps and waits whose time has come.
     pub(super) fn meet_deadlines(&mut self, turn: &mut Turn<'_>) {
         for step in self.open_steps() {
-            if !self.is_due(step, turn.now) {
+            if !self.is_due(step, turn.now) || self.is_held_for_pause(step) {
                 continue;
             }
             let record = match self.state(step) {
@@ -155,9 +159,8 @@ impl Instance {
     /// event that was in time wins, however long the instance waited for a slot.
     pub(super) fn deliver_events(&mut self, turn: &mut Turn<'_>) {
         match self.durable.status {
-            Status::Queued | Status::Running | Status::Waiting => {}
+            Status::Queued | Status::Running | Status::Waiting | Status::WaitingForPause => {}
             Status::Paused
-            | Status::WaitingForPause
             | Status::RollingBack
             | Status::Errored
             | Status::Terminated
@@ -167,6 +170,9 @@ impl Instance {
             return;
         }
         for step in self.open_steps() {
+            if self.is_held_for_pause(step) {
+                continue;
+            }
             let Some(event) = self.event_for(step) else {
                 continue;
             };
@@ -186,11 +192,21 @@ impl Instance {
         (!self.is_due(step, event.at)).then_some(event.seq)
     }
 
+    /// While a pause is coming nothing goes on but what a callback that executes waits for.
+    fn is_held_for_pause(&self, step: StepNo) -> bool {
+        self.durable.status == Status::WaitingForPause && !self.is_nested(step)
+    }
+
+    /// The same while whoever drives this instance is about to leave.
+    fn may_retry(&self, step: StepNo) -> bool {
+        self.starts == Starts::Any || self.is_nested(step)
+    }
+
     pub(super) fn start_due_retries(&mut self, turn: &mut Turn<'_>) {
-        if self.starts == Starts::Nested {
-            return;
-        }
         for step in self.open_steps() {
+            if self.is_held_for_pause(step) || !self.may_retry(step) {
+                continue;
+            }
             let Some(StepState::Retrying { attempt, .. }) = self.state(step) else {
                 continue;
             };
@@ -271,7 +287,11 @@ impl Instance {
 
     /// The same without retries that this run has not called yet: there is nothing to do about them.
     fn next_deadline_of_run(&self) -> Option<Timestamp> {
-        if !matches!(self.durable.status, Status::Running | Status::Waiting) {
+        let goes_on = matches!(
+            self.durable.status,
+            Status::Running | Status::Waiting | Status::WaitingForPause
+        );
+        if !goes_on {
             return None;
         }
         if self.wants_slot() {
@@ -279,8 +299,9 @@ impl Instance {
         }
         let run = self.run.as_ref()?;
         let actionable = |step: &&StepNo| {
-            !matches!(self.state(**step), Some(StepState::Retrying { .. }))
-                || (run.call_of.contains_key(*step) && self.starts == Starts::Any)
+            let is_retry = matches!(self.state(**step), Some(StepState::Retrying { .. }));
+            !self.is_held_for_pause(**step)
+                && (!is_retry || (run.call_of.contains_key(*step) && self.may_retry(**step)))
         };
         self.durable
             .open
