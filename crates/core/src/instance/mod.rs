@@ -498,8 +498,8 @@ impl Run {
     fn know(&mut self, step: StepNo, (call, parent): (CallId, Option<CallId>)) {
         self.call_of.insert(step, call);
         self.step_of.insert(call, step);
-    }
-}
         if let Some(parent) = parent {
             self.parent_of.insert(step, parent);
         }
+    }
+}
