@@ -231,7 +231,7 @@ async fn load(
         journal,
         values,
         inbox: claimed.inbox,
-        begun: Arc::clone(begun),
+        _begun: Arc::clone(begun),
         repin,
     })
 }
@@ -273,6 +273,7 @@ async fn set_aside(shared: &Shared, row: &InstanceRow, (lease, end): (Lease, Seq
         repin: None,
     };
     if let Err(error) = shared.store.commit(vec![commit]).await {
-        tracing::error!(%error, "an unreadable instance could not be given back; the next start takes it up");
+        tracing::error!(%error, "an unreadable instance could not be given back; it is tried again soon");
+        shared.signal(Signal::LostTrack);
     }
 }

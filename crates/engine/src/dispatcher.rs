@@ -4,6 +4,7 @@
 //! commands to the runtime as one batch. Nothing here waits for the store: answers come back as signals.
 
 mod losses;
+mod unanswered;
 
 use crate::driver::{Abandon, Driver, Out, Reply, Unread};
 use crate::lag::Lag;
@@ -21,6 +22,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use unanswered::{Known, Unanswered};
 use tokio::time::Instant;
 
 /// Signals or reports taken up by one turn.
@@ -55,7 +57,7 @@ struct Dispatcher {
     /// When to see whether this node holds instances that it does not know of.
     look_for_lost: Option<Timestamp>,
     /// Outcomes of messages whose write was not confirmed when their driver was dropped.
-    unanswered: HashMap<InstanceNo, Vec<(Seq, Reply)>>,
+    unanswered: Unanswered,
     /// Instances whose runs were lost.
     suspects: Suspects,
     /// What executes may end, and nothing starts: who is told when nothing is left.
@@ -93,7 +95,7 @@ pub(crate) fn start(
         missed_mail: HashSet::new(),
         reclaims: BTreeSet::new(),
         look_for_lost: None,
-        unanswered: HashMap::new(),
+        unanswered: Unanswered::default(),
         suspects: Suspects::default(),
         draining: None,
         stopping: None,
@@ -186,7 +188,10 @@ impl Dispatcher {
             Signal::Doubled(instance) => self.doubled(instance),
             Signal::Deleted(instance) => self.deleted(instance),
             Signal::Claimed(answer) => self.claimed(now, answer),
-            Signal::ClaimedOne(instance, result) => self.claimed_one(now, instance, result),
+            Signal::ClaimedOne(instance, result) => {
+                self.unanswered.claimed(instance);
+                self.claimed_one(now, instance, result);
+            }
             Signal::LostTrack => self.look_for_lost = Some(now.plus(STORE_RETRY_MILLIS)),
             Signal::Held(held) => self.held(now, held),
             Signal::Inbox(instance, lease, messages) => {
@@ -284,7 +289,7 @@ impl Dispatcher {
                 let replaces = self.drivers.contains_key(&instance);
                 self.drop_driver(instance);
                 self.drivers.insert(instance, Box::new(driver));
-                self.answer_what_was_kept(instance, (&inbox, journal_end));
+                self.answer_what_was_kept((instance, lease.epoch), (&inbox, journal_end));
                 if self.draining.is_some() {
                     // Its messages stay where they are.
                     return self.drive(instance, |driver, out| {
@@ -306,13 +311,19 @@ impl Dispatcher {
         }
     }
 
-    /// Messages whose write was not confirmed: those that have left the inbox for the journal were applied, the others will be applied again.
-    /// One that is in neither has come after the claim.
-    fn answer_what_was_kept(&mut self, instance: InstanceNo, (inbox, journal_end): (&[InboxMessage], Seq)) {
-        for (end, reply) in self.unanswered.remove(&instance).unwrap_or_default() {
-            if end <= journal_end && inbox.iter().all(|message| message.no != reply.message) {
-                self.reply(&reply);
-            }
+    /// Messages whose write was not confirmed.
+    fn answer_what_was_kept(&mut self, holding: (InstanceNo, i64), found: (&[InboxMessage], Seq)) {
+        let Known { certain, unknown } = self.unanswered.settle(holding, found);
+        for reply in certain {
+            self.reply(&reply);
+        }
+        self.cannot_tell(unknown);
+    }
+
+    /// Another node goes on with the instance: what it makes of these messages is not known here.
+    fn cannot_tell(&self, replies: Vec<Reply>) {
+        for reply in replies {
+            self.answer((reply.node, reply.token), Err(EngineError::OutcomeUnknown));
         }
     }
 
@@ -339,8 +350,13 @@ impl Dispatcher {
             }
             // It is read at the next start.
             None if self.is_ending() => {}
-            None => claims::claim_one(&self.shared, instance),
+            None => self.claim_one(instance),
         }
+    }
+
+    fn claim_one(&mut self, instance: InstanceNo) {
+        self.unanswered.claims(instance);
+        claims::claim_one(&self.shared, instance);
     }
 
     fn inbox(
@@ -514,6 +530,8 @@ impl Dispatcher {
                 );
                 self.drop_driver(instance);
                 self.shared.slots.release(instance);
+                let replies = self.unanswered.fenced(instance);
+                self.cannot_tell(replies);
             }
             Err(CommitFailure::Store(_)) => self.reclaim(now.plus(STORE_RETRY_MILLIS), instance),
         }
@@ -541,7 +559,7 @@ impl Dispatcher {
         self.drop_driver(instance);
         self.shared.slots.release(instance);
         self.missed_mail.remove(&instance);
-        self.unanswered.remove(&instance);
+        self.unanswered.forget(instance);
         self.suspects.clear(instance);
         let gone = |waiter: &Waiter| waiter.instance == instance;
         let waiters = self
@@ -570,9 +588,7 @@ impl Dispatcher {
         };
         self.shared.passed.end(instance, driver.lease().epoch);
         let unanswered = driver.stop(&mut self.out);
-        if !unanswered.is_empty() {
-            self.unanswered.entry(instance).or_default().extend(unanswered);
-        }
+        self.unanswered.keep(instance, driver.lease().epoch, unanswered);
         for run in self.out.ended.drain(..) {
             self.runs.remove(&run);
         }
@@ -604,7 +620,7 @@ impl Dispatcher {
         self.lag.end_turn(moment);
         self.shared.flow.note(self.lag.is_behind(moment));
         while let Some((_, instance)) = self.reclaims.pop_due(now) {
-            claims::claim_one(&self.shared, instance);
+            self.claim_one(instance);
         }
         if self.look_for_lost.is_some_and(|at| at <= now) {
             self.look_for_lost = None;

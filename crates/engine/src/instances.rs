@@ -486,7 +486,7 @@ fn loaded(
         journal: vec![entry.clone()],
         values: [(Seq(0), instance.params)].into(),
         inbox: Vec::new(),
-        begun: Arc::clone(begun),
+        _begun: Arc::clone(begun),
         repin: None,
         weight,
     }

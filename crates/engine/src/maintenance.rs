@@ -39,6 +39,7 @@ async fn renew(shared: Arc<Shared>) {
     let mut interval = tokio::time::interval(every);
     loop {
         tokio::select! {
+            biased;
             _ = interval.tick() => {}
             () = shared.pulse.failed() => tokio::time::sleep(every.min(RENEW_RETRY)).await,
         }

@@ -47,6 +47,7 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
         let now = shared.clock.now();
         let wait = next.map_or(LOOK_AGAIN, |next| Duration::from_millis(next.millis_since(now)));
         tokio::select! {
+            biased;
             () = shared.schedules_changed.notified() => {}
             () = tokio::time::sleep(wait.min(LOOK_AGAIN)) => {}
         }

@@ -106,7 +106,7 @@ pub(crate) struct Loaded {
     pub(crate) values: BTreeMap<Seq, Bytes>,
     pub(crate) inbox: Vec<InboxMessage>,
     /// The claim or creation that this is the answer to.
-    pub(crate) begun: Arc<Ticket>,
+    pub(crate) _begun: Arc<Ticket>,
     /// What the row says of versions is new, and to be written.
     pub(crate) repin: Option<Repin>,
     /// What its values weigh.
