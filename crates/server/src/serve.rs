@@ -1,23 +1,28 @@
 //! Connections: accepted, bounded, and ended in order.
 
 use crate::access::{Peer, Scheme};
+use crate::idlers::{Idlers, Seat};
 use crate::tls::Tls;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
-/// Connections at a time; more wait until one ends.
-const CONNECTIONS_MAX: u32 = 8_192;
+/// Connections at a time where there are file descriptors for them. For more, those that are idle make room.
+const CONNECTIONS_MAX: u32 = 16_384;
+/// File descriptors that are left to everything else.
+const FILES_RESERVED: u64 = 256;
 /// Time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the headers of a request to arrive, also on a connection that is kept open, where nothing else is said.
@@ -26,11 +31,15 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after the system refused a connection, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is said.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Where connections come from, and how they are met.
 pub(crate) struct Entrance {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// Connections at a time.
+    pub(crate) most: u32,
     /// Time for a TLS handshake.
     pub(crate) handshake: Duration,
     /// Time for the headers of a request.
@@ -45,10 +54,16 @@ impl Entrance {
         Self {
             listener,
             tls,
+            most: CONNECTIONS_MAX,
             handshake: HANDSHAKE_TIMEOUT,
             headers: HEADER_TIMEOUT,
             drain: DRAIN_TIMEOUT,
         }
+    }
+
+    /// So many connections at a time.
+    pub(crate) fn at_most(self, most: u32) -> Self {
+        Self { most, ..self }
     }
 
     /// A connection may send nothing for so long, between requests and before the first.
@@ -69,14 +84,46 @@ impl Entrance {
     }
 }
 
+/// Has the system allow this process as many files as it may have, and tells how many connections that is enough for.
+pub(crate) fn connections_max() -> u32 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+            limit.current
+        }
+    };
+    // No limit at all, or a larger one than is wanted.
+    let Some(files) = files else {
+        return CONNECTIONS_MAX;
+    };
+    let reserved = FILES_RESERVED.max(files / 4).min(files / 2);
+    let most = u32::try_from(files - reserved).map_or(CONNECTIONS_MAX, |most| most.min(CONNECTIONS_MAX));
+    if most < CONNECTIONS_MAX {
+        tracing::info!(
+            files,
+            connections = most,
+            "fewer connections than usual are taken: the system allows few open files (ulimit -Hn, LimitNOFILE)"
+        );
+    }
+    most.max(1)
+}
+
 /// Serves until `shutdown`, then lets requests under way end.
 pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: impl Future<Output = ()>) {
     let (end, ending) = watch::channel(());
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX as usize));
+    let (most, mut complained) = (entrance.most, None);
+    let room = Arc::new(Semaphore::new(most as usize));
+    let idlers = Arc::new(Idlers::default());
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&entrance.listener, &room) => accepted,
+            accepted = accept(&entrance.listener, (&room, &idlers), &mut complained) => accepted,
             () = &mut shutdown => break,
         };
         if let Some((stream, peer, permit)) = accepted {
@@ -88,7 +135,7 @@ pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: impl Fut
             connection(
                 (stream, peer),
                 (meeting, router.clone()),
-                (ending.clone(), permit),
+                (ending.clone(), permit, idlers.sit()),
             );
         }
     }
@@ -96,7 +143,7 @@ pub(crate) async fn serve(entrance: Entrance, router: Router, shutdown: impl Fut
     drop((entrance, end));
     tokio::select! {
         // All of them: no connection is left.
-        _ = room.acquire_many(CONNECTIONS_MAX) => {}
+        _ = room.acquire_many(most) => {}
         () = tokio::time::sleep(patience) => {
             tracing::warn!("requests were still under way after {} seconds; they are cut off", patience.as_secs());
         }
@@ -112,23 +159,50 @@ struct Meeting {
 
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
+    (room, idlers): (&Arc<Semaphore>, &Idlers),
+    complained: &mut Option<Instant>,
 ) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, Peer(peer), permit)),
-        Err(error) => {
-            tracing::warn!(%error, "a connection was not accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
+    let mut complain = |connections: &str, error: &dyn std::fmt::Display| {
+        if complained.is_none_or(|at: Instant| at.elapsed() >= COMPLAINT_PAUSE) {
+            *complained = Some(Instant::now());
+            tracing::warn!(error = %error, "{connections}");
         }
+    };
+    // First who wants in, then the place: nobody has to go for a connection that does not come.
+    let (stream, peer) = match listener.accept().await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            let out_of_files = [
+                Some(Errno::MFILE.raw_os_error()),
+                Some(Errno::NFILE.raw_os_error()),
+            ];
+            if out_of_files.contains(&error.raw_os_error()) {
+                complain(
+                    "no file is left for a new connection: idle ones are closed; allow the server more open files (ulimit -n, LimitNOFILE)",
+                    &error,
+                );
+                idlers.evict();
+            } else {
+                complain("a connection was not accepted", &error);
+            }
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            return None;
+        }
+    };
+    if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
+        return Some((stream, Peer(peer), permit));
     }
+    complain("all connections are taken", &"idle ones are closed for new ones");
+    // Where none is idle, all of them work, and one will end.
+    idlers.evict();
+    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+    Some((stream, Peer(peer), permit))
 }
 
 fn connection(
     (stream, peer): (TcpStream, Peer),
     (meeting, router): (Meeting, Router),
-    (mut ending, permit): (watch::Receiver<()>, OwnedSemaphorePermit),
+    (mut ending, permit, seat): (watch::Receiver<()>, OwnedSemaphorePermit, Arc<Seat>),
 ) {
     // Answers are small and written whole. A failure only costs time.
     let _ = stream.set_nodelay(true);
@@ -136,15 +210,18 @@ fn connection(
         let _permit = permit;
         let headers = meeting.headers;
         let Some(tls) = meeting.tls else {
-            return converse(stream, ((peer, Scheme::Http), router), (headers, ending)).await;
+            return converse(stream, ((peer, Scheme::Http), router), (headers, ending, seat)).await;
         };
         let handshake = tokio::time::timeout(meeting.handshake, tls.acceptor().accept(stream));
         let met = tokio::select! {
             met = handshake => met,
+            () = seat.evicted() => return,
             _ = ending.changed() => return,
         };
         match met {
-            Ok(Ok(stream)) => converse(stream, ((peer, Scheme::Https), router), (headers, ending)).await,
+            Ok(Ok(stream)) => {
+                converse(stream, ((peer, Scheme::Https), router), (headers, ending, seat)).await
+            }
             Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
         }
@@ -155,15 +232,17 @@ fn connection(
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ((peer, scheme), router): ((Peer, Scheme), Router),
-    (headers, mut ending): (Duration, watch::Receiver<()>),
+    (headers, mut ending, seat): (Duration, watch::Receiver<()>, Arc<Seat>),
 ) {
+    let busy = Arc::clone(&seat);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let router = router.clone();
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(scheme);
+        let work = busy.work();
         async move {
             let Ok(response) = router.oneshot(request.map(Body::new)).await;
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| work.until_sent(body)))
         }
     });
     let connection = http1::Builder::new()
@@ -174,6 +253,7 @@ async fn converse(
     let mut connection = pin!(connection);
     let outcome = tokio::select! {
         outcome = &mut connection => outcome,
+        () = seat.evicted() => return,
         // The sender was dropped.
         _ = ending.changed() => {
             connection.as_mut().graceful_shutdown();

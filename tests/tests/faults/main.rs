@@ -9,4 +9,9 @@
     reason = "these are tests; the lints know only functions marked as one"
 )]
 
+mod code;
+mod connections;
+mod events;
 mod machine;
+mod stream;
+mod watch;

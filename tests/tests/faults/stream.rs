@@ -15,8 +15,8 @@ const FLOWS: &str = r#"
     };
     export class Flow extends WorkflowEntrypoint {
         async run({ payload: { mebibytes } }, step) {
-            const made = await step.do('make', { retries: { limit: 0 } }, async () => stream(mebibytes));
-            return await step.do('read', { retries: { limit: 0 } }, async () => {
+            const made = await step.do('make', { retries: { limit: 0, delay: 0 } }, async () => stream(mebibytes));
+            return await step.do('read', { retries: { limit: 0, delay: 0 } }, async () => {
                 let bytes = 0, sum = 0;
                 for await (const chunk of made) { bytes += chunk.length; sum += chunk[0] + chunk[chunk.length - 1]; }
                 return { bytes, isSummed: sum > 0 };
