@@ -46,11 +46,11 @@ pub enum Input {
     SlotDenied,
     /// The run is gone with its process.
     RunLost,
-    /// The run is gone: what its user code did has ended its process, which it had for itself.
+    /// The run is gone: user code has ended its process.
     RunFaulted {
         /// What it did.
         error: ErrorInfo,
-        /// How often in a row, from 1.
+        /// How often in a row this run alone can have done it; 0 when it may have been another one.
         times: u32,
     },
     /// All that came in together has been handled, or a deadline may have passed.

@@ -413,15 +413,17 @@ impl Instance {
         self.settle(turn, step, Record::StepFailed { step, error: shown });
     }
 
-    /// Attempts without a run have been lost with their process: each counts, and the next is due at once (behaviour §3.1.11).
-    pub(super) fn fail_lost_attempts(&mut self, turn: &mut Turn<'_>) {
+    /// Attempts without a run have been lost with their process: each counts, and the next is due at once (behaviour §3.1.11). `cause` is what
+    /// has ended the process, where that is known.
+    pub(super) fn fail_lost_attempts(&mut self, turn: &mut Turn<'_>, cause: Option<&ErrorInfo>) {
+        let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.message));
         for step in self.open_steps() {
             match self.durable.steps[step.0 as usize].state {
                 StepState::Executing { attempt, .. } => {
-                    let error = ErrorInfo::internal(LOST_ATTEMPT);
+                    let error = ErrorInfo::internal(format!("{LOST_ATTEMPT}{cause}"));
                     if attempt > self.config_of(step).limit {
                         let name = &self.durable.steps[step.0 as usize].key.name;
-                        let text = format!("Attempt {attempt} of step \"{name}\" did not finish");
+                        let text = format!("Attempt {attempt} of step \"{name}\" did not finish{cause}");
                         self.give_up(turn, (step, attempt), (error, ErrorInfo::internal(text)));
                     } else {
                         self.retry(turn, (step, attempt), error, 0);

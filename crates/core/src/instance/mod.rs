@@ -257,13 +257,13 @@ impl Instance {
                 return self.leave(turn, None);
             }
             Status::WaitingForPause => {
-                self.fail_lost_attempts(turn);
+                self.fail_lost_attempts(turn, None);
                 return self.pause_now(turn);
             }
             Status::RollingBack => return self.claimed_in_rollback(turn),
             Status::Queued | Status::Running | Status::Waiting => {}
         }
-        self.fail_lost_attempts(turn);
+        self.fail_lost_attempts(turn, None);
         if self.durable.status == Status::Queued && !self.may_go_on(turn) {
             return;
         }
@@ -328,14 +328,19 @@ impl Instance {
     }
 
     fn run_lost(&mut self, turn: &mut Turn<'_>) {
-        if self.run.take().is_none() {
-            return;
+        if self.run.take().is_some() {
+            self.go_on_without_run(turn, None);
         }
+    }
+
+    /// The run was lost; `cause` is what has ended its process, where that is known.
+    fn go_on_without_run(&mut self, turn: &mut Turn<'_>, cause: Option<&ErrorInfo>) {
         if self.durable.status == Status::RollingBack {
             self.fail_lost_rollback(turn);
             let wake_at = self.rollback_retry().map_or(turn.now, |at| at.max(turn.now));
             return self.leave(turn, Some(wake_at));
         }
+        self.fail_lost_attempts(turn, cause);
         self.leave_without_run(turn);
     }
 
@@ -343,6 +348,9 @@ impl Instance {
     fn run_faulted(&mut self, turn: &mut Turn<'_>, error: ErrorInfo, times: u32) {
         if self.run.take().is_none() {
             return;
+        }
+        if times == 0 {
+            return self.go_on_without_run(turn, Some(&error));
         }
         let is_last = times >= FAULTS_MAX;
         if self.durable.status == Status::RollingBack {
@@ -358,12 +366,12 @@ impl Instance {
             return self.leave(turn, None);
         }
         self.fail_attempts(turn, &error);
+        self.fail_lost_attempts(turn, None);
         self.leave_without_run(turn);
     }
 
     /// Leaves after the run is gone, to be taken up when there is something to do.
     fn leave_without_run(&mut self, turn: &mut Turn<'_>) {
-        self.fail_lost_attempts(turn);
         if self.durable.status == Status::WaitingForPause {
             return self.pause_now(turn);
         }
