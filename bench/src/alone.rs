@@ -2,7 +2,7 @@
 
 use crate::figures::{percentile, row};
 use crate::server::Server;
-use crate::workloads;
+use crate::{million, sleepers, workloads};
 use clap::ValueEnum;
 use std::path::Path;
 
@@ -19,6 +19,31 @@ pub(crate) enum Workload {
     Create,
     /// (e) 10,000 sleeping instances.
     Sleep,
+    /// (e) 100,000 sleeping instances, and how late 10,000 wake that are due in the same second.
+    Sleepers,
+    /// (f) A thousand finished instances in the store against a million.
+    Million,
+}
+
+/// How many instances the larger workloads have.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Sizes {
+    /// Instances that sleep, in `sleepers`.
+    #[arg(long, default_value_t = 100_000)]
+    sleeping: u64,
+    /// Instances that are due in the same second, in `sleepers`.
+    #[arg(long, default_value_t = 10_000)]
+    due: u64,
+    /// Finished instances, in `million`.
+    #[arg(long, default_value_t = 1_000_000)]
+    finished: u64,
+}
+
+impl Workload {
+    /// Whether it is measured on servers of its own.
+    fn is_apart(self) -> bool {
+        matches!(self, Self::Sleepers | Self::Million)
+    }
 }
 
 /// What runs when nothing is chosen, in this order.
@@ -34,16 +59,34 @@ const USUAL: &[Workload] = &[
 pub(crate) async fn run(
     cairn: &Path,
     data_dir: &Path,
-    rounds: usize,
+    (rounds, sizes): (usize, Sizes),
     only: &[Workload],
 ) -> anyhow::Result<()> {
     let chosen = if only.is_empty() { USUAL } else { only };
+    let (apart, chosen): (Vec<Workload>, Vec<Workload>) =
+        chosen.iter().partition(|workload| workload.is_apart());
+    for workload in apart {
+        if workload == Workload::Sleepers {
+            let (sleeping, due) = (sizes.sleeping, sizes.due);
+            sleepers::run(
+                cairn,
+                &data_dir.join("sleepers"),
+                sleepers::Sizes { sleeping, due },
+            )
+            .await?;
+        } else {
+            million::run(cairn, &data_dir.join("million"), (sizes.finished, rounds)).await?;
+        }
+    }
+    if chosen.is_empty() {
+        return Ok(());
+    }
     let mut server = Server::start(cairn, data_dir).await?;
     server.deploy().await?;
     workloads::warm_up(&server).await?;
     println!("{:<58} {:>12}   floor", "workload", "median");
     for workload in chosen {
-        measure(*workload, &mut server, rounds).await?;
+        measure(workload, &mut server, rounds).await?;
     }
     server.stop().await
 }
@@ -79,6 +122,8 @@ async fn measure(workload: Workload, server: &mut Server, rounds: usize) -> anyh
             row(name, server.resident_mib()?, "150");
             row("    the same before them", before, "");
         }
+        // They have servers of their own.
+        Workload::Sleepers | Workload::Million => {}
     }
     Ok(())
 }

@@ -19,10 +19,12 @@ mod figures;
 mod http;
 mod load;
 mod machine;
+mod million;
 mod postgres;
 mod processes;
 mod report;
 mod server;
+mod sleepers;
 mod start;
 mod system;
 mod tools;
@@ -54,6 +56,8 @@ struct Options {
     /// Only these workloads.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Workload>,
+    #[command(flatten)]
+    sizes: alone::Sizes,
     /// Measure these beside Cairn and print a comparison as Markdown; progress goes to stderr.
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "only")]
     peers: Vec<Peer>,
@@ -88,7 +92,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         .clone()
         .unwrap_or_else(|| scratch.path().join("data"));
     if options.peers.is_empty() {
-        return alone::run(&options.cairn, &data_dir, rounds, &options.only).await;
+        return alone::run(&options.cairn, &data_dir, (rounds, options.sizes), &options.only).await;
     }
     // PostgreSQL may run as another user, who has to get there.
     std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755))?;

@@ -27,6 +27,15 @@ export class Sleeper extends WorkflowEntrypoint {
     await step.sleep("nap", "1 hour");
   }
 }
+export class Napper extends WorkflowEntrypoint {
+  async run(event, step) {
+    await step.sleepUntil("nap", new Date(event.payload.until));
+    return await step.do("wake", async () => Date.now() - event.payload.until);
+  }
+}
+export class Nothing extends WorkflowEntrypoint {
+  async run() { return 0; }
+}
 export default { fetch() { return new Response("bench"); } };
 "#;
 
@@ -107,7 +116,13 @@ impl Server {
             .put(format!("{}/workers/scripts/{SCRIPT}", self.base))
             .multipart(form);
         result(put.send().await?).await?;
-        for (name, class_name) in [("steps", "Steps"), ("sleeper", "Sleeper")] {
+        let workflows = [
+            ("steps", "Steps"),
+            ("sleeper", "Sleeper"),
+            ("napper", "Napper"),
+            ("nothing", "Nothing"),
+        ];
+        for (name, class_name) in workflows {
             let body = json!({ "script_name": SCRIPT, "class_name": class_name });
             result(
                 self.client
