@@ -3,6 +3,7 @@
 use crate::watch::{create, memory, path, serve};
 use cairn_tests::{Rest, Running, Scratch, TOKEN, cairn};
 use serde_json::json;
+use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -29,8 +30,13 @@ fn as_many_as_possible() -> usize {
 
 async fn connect(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let mut all = Vec::with_capacity(count);
-    for _ in 0..count {
-        all.push(TcpStream::connect(address).await.unwrap());
+    while all.len() < count {
+        let some: Vec<_> = (all.len()..count.min(all.len() + 250))
+            .map(|_| tokio::spawn(TcpStream::connect(address)))
+            .collect();
+        for stream in some {
+            all.push(stream.await.unwrap().unwrap());
+        }
     }
     all
 }
@@ -73,7 +79,7 @@ async fn world(data: &Scratch, settings: &[&str]) -> (Running, SocketAddr) {
 async fn ten_thousand_that_say_nothing_keep_nobody_out_and_are_closed() {
     let count = as_many_as_possible();
     let data = Scratch::new();
-    let (server, address) = world(&data, &["limits.idle_connection_millis=8000"]).await;
+    let (server, address) = world(&data, &["limits.idle_connection_millis=12000"]).await;
     let before = memory(server.pid(), "VmRSS");
     let begun = Instant::now();
     let mut silent = connect(address, count).await;
@@ -85,6 +91,10 @@ async fn ten_thousand_that_say_nothing_keep_nobody_out_and_are_closed() {
         memory * 1_024 / count as u64
     );
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    let held = fs::read_dir(format!("/proc/{}/fd", server.pid()))
+        .unwrap()
+        .count();
+    assert!(held > count * 9 / 10, "{held} of {count} are held");
     assert!(memory * 1_024 / (count as u64) < 32, "{memory} MiB");
     for stream in [0, count / 2, count - 1] {
         assert!(
