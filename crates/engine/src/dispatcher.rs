@@ -499,7 +499,7 @@ impl Dispatcher {
                 let released = driver.released(committed.end);
                 let unread = driver.unread;
                 let (workflow, status) = (driver.workflow(), driver.status());
-                let is_cleared = driver.is_cleared();
+                let is_cleared = released.is_some() && driver.is_cleared();
                 for reply in replies {
                     self.reply(&reply);
                 }

@@ -5,6 +5,7 @@
 //! claimed again.
 
 mod doubled;
+mod linger;
 mod streams;
 
 use crate::Shared;
@@ -61,6 +62,8 @@ pub(crate) struct Driver {
     last_message: InboxNo,
     repin: Option<Repin>,
     release: Option<Release>,
+    /// A release that is put off for a moment, for more messages to come.
+    lingers: Option<(Timestamp, Release)>,
     /// A release was handed over: nothing more happens here.
     leaving: bool,
     /// That release, and the end of the journal with it.
@@ -165,6 +168,7 @@ impl Driver {
             last_message: InboxNo::default(),
             repin: loaded.repin,
             release: None,
+            lingers: None,
             leaving: false,
             released_at: None,
             unread: Unread::None,
@@ -285,23 +289,22 @@ impl Driver {
         inbox: Vec<InboxMessage>,
         out: &mut Out,
     ) -> Result<(), Abandon> {
-        self.read(now, inbox, out)?;
+        let has_mail = !inbox.is_empty();
+        self.take(now, inbox, out)?;
         if self.is_busy() {
             self.send_doubled_events(now, out)?;
         }
         if self.is_busy() && !self.instance.has_run() {
             self.handle(now, Input::Claimed, None, out)?;
+            if has_mail {
+                self.linger(now);
+            }
         }
         Ok(())
     }
 
     /// Applies messages in order of arrival. Those behind one that ends the lease stay in the inbox.
-    pub(crate) fn read(
-        &mut self,
-        now: Timestamp,
-        inbox: Vec<InboxMessage>,
-        out: &mut Out,
-    ) -> Result<(), Abandon> {
+    fn take(&mut self, now: Timestamp, inbox: Vec<InboxMessage>, out: &mut Out) -> Result<(), Abandon> {
         for message in inbox {
             if self.is_leaving() {
                 self.unread = Unread::Some;
@@ -446,6 +449,7 @@ impl Driver {
             }
             self.leave_when_idle(now, out);
         }
+        self.stop_lingering(now);
         self.halt_streams(out);
         let (weight, params_bytes) = &mut self.weight;
         weight.set(*params_bytes + self.instance.durable().state_bytes);
@@ -692,7 +696,8 @@ impl Driver {
         let flush_at = self.behind_since.map(|since| since.plus(WRITE_BEHIND_MILLIS));
         // Until then it is woken by what executes.
         let leaves_at = self.leaves_at.filter(|_| !self.instance.executes());
-        [self.instance.next_wake(), flush_at, leaves_at]
+        let lingers = self.lingers.map(|(until, _)| until);
+        [self.instance.next_wake(), flush_at, leaves_at, lingers]
             .into_iter()
             .flatten()
             .min()
