@@ -151,6 +151,9 @@ impl Shared {
 /// How long a process must have lived for its end to be no failure of its start.
 const PROVEN: Duration = Duration::from_secs(60);
 
+/// For how many failures in a row one counts at most that user code has brought about.
+const FAULT_FAILURES: u32 = 3;
+
 impl Keeper {
     pub(super) fn new(post: Post, shared: Arc<Shared>, incoming: mpsc::UnboundedReceiver<Ask>) -> Self {
         Self {
@@ -358,6 +361,10 @@ impl Keeper {
                 if lived > PROVEN {
                     self.failures = 0;
                 }
+                if matches!(kind, ReportKind::Faulted(_)) {
+                    // It can start. Who did it will not be on the next one, and the others need not wait for long.
+                    self.failures = self.failures.min(FAULT_FAILURES);
+                }
                 self.back_off();
             }
         }
@@ -374,7 +381,7 @@ impl Keeper {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = tokio::time::interval(memory::LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut idle_since, mut is_left) = (None, false);
+        let (mut idle_since, mut is_left, mut silence) = (None, false, Silence::default());
         loop {
             if is_left && running.is_idle() {
                 return (Flow::Retired, End::Stopped);
@@ -399,7 +406,7 @@ impl Keeper {
                     }
                 }
                 _ = tick.tick() => {
-                    if running.connection.runs.heard_at().elapsed() > config.heartbeat {
+                    if silence.lasts(running.connection.runs.heard_at(), config.heartbeat) {
                         return (Flow::On, End::Died(Death::Silent));
                     }
                     running.ping();
@@ -457,6 +464,25 @@ impl Keeper {
 /// The pause before a new start after so many failures before the last one.
 fn pause_after(failures: u32, min: Duration, max: Duration) -> Duration {
     min.saturating_mul(2_u32.saturating_pow(failures)).min(max)
+}
+
+/// How long a process has said nothing, as far as cairn has listened: when cairn itself stood still, the process is asked again first.
+#[derive(Default)]
+struct Silence {
+    /// How often it was asked since it was heard.
+    asked: u32,
+    heard_at: Option<Instant>,
+}
+
+impl Silence {
+    /// Whether it is silent for longer than it may be. To be asked at each ping.
+    fn lasts(&mut self, heard_at: Instant, longest: Duration) -> bool {
+        if self.heard_at.replace(heard_at) != Some(heard_at) {
+            self.asked = 0;
+        }
+        self.asked += 1;
+        self.asked > 2 && heard_at.elapsed() > longest
+    }
 }
 
 /// Why a process is over.
@@ -547,6 +573,17 @@ mod tests {
             [0, 1, 2, 8, 9, 40, u32::MAX].map(pause),
             [100, 200, 400, 25_600, 30_000, 30_000, 30_000]
         );
+    }
+
+    #[test]
+    fn who_was_not_asked_is_not_silent() {
+        let mut silence = Silence::default();
+        let longest = Duration::ZERO;
+        let heard = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        let asked: Vec<bool> = (0..4).map(|_| silence.lasts(heard, longest)).collect();
+        assert_eq!(asked, [false, false, true, true]);
+        assert!(!silence.lasts(Instant::now(), longest), "it was heard");
+        assert!(!silence.lasts(heard, Duration::from_secs(60)));
     }
 
     #[test]
