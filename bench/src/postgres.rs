@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
+use std::time::Duration;
 use tokio::process::Command;
 
 /// A running cluster.
@@ -71,14 +72,27 @@ impl Postgres {
     }
 
     /// A fast shutdown, so that no shared memory is left behind.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.group.stop(Signal::INT).await
+    }
+}
+
+/// What is dropped before it was stopped gets a moment to give back its shared memory, which would outlive it.
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.group.signal(Signal::QUIT);
+        for _ in 0..20 {
+            if self.group.has_ended() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
 fn command(programs: &Path, name: &str, owner: Owner, folder: &Path) -> Command {
     let mut command = Command::new(programs.join(name));
-    command.current_dir(folder).env("LC_ALL", "C");
+    command.current_dir(folder).env("LC_ALL", "C").kill_on_drop(true);
     if let Some((user, group)) = owner {
         command.uid(user).gid(group);
     }

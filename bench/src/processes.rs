@@ -76,15 +76,27 @@ impl Group {
     }
 
     /// Asks it to end with `signal`, and kills what is left after a while.
-    pub(crate) async fn stop(mut self, signal: Signal) -> anyhow::Result<()> {
-        if let Some(pid) = pid(&self.child) {
-            // An error says that it has ended already.
-            let _ = kill_process(pid, signal);
-            let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
-            let _ = kill_process_group(pid, Signal::KILL);
+    pub(crate) async fn stop(&mut self, signal: Signal) -> anyhow::Result<()> {
+        let group = pid(&self.child);
+        self.signal(signal);
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+        if let Some(group) = group {
+            // An error says that nothing is left.
+            let _ = kill_process_group(group, Signal::KILL);
         }
         self.child.wait().await?;
         Ok(())
+    }
+
+    /// Sends it a signal; nothing when it has ended.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = pid(&self.child) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 }
 

@@ -43,7 +43,7 @@ impl Running {
         if let Some(server) = self.cairn {
             server.stop().await?;
         }
-        for group in self.groups.into_iter().rev() {
+        for mut group in self.groups.into_iter().rev() {
             group.stop(Signal::KILL).await?;
         }
         if let Some(postgres) = self.postgres {
