@@ -21,6 +21,7 @@ use scene::{CONTROL_PLANE, ROLLBACKS, SCENES, SECRET, Scene, Then};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use tokio::task::JoinSet;
 
 /// Fixtures hold instances that end in the year 2120, and are kept as long.
 const SETTINGS: [&str; 4] = [
@@ -208,42 +209,46 @@ async fn control_plane(server: &mut Running, rest: &Rest, said: &Value) {
     fired(rest, "flow", "scheduled-").await;
 }
 
+/// Everything in one fixture goes on.
+async fn goes_on(cairn: Cairn, folder: PathBuf) {
+    let (data, said) = open(&folder);
+    let schema = u32::try_from(said["schema"].as_u64().unwrap()).unwrap();
+    let (mut server, rest) = serve(&cairn, data.path()).await;
+    let scenes = || SCENES.iter().filter(|scene| scene.since <= schema);
+    for scene in scenes() {
+        go_on(&rest, scene, &said["instances"][scene.id]).await;
+    }
+    for scene in scenes() {
+        check(&rest, scene, (&said["instances"][scene.id], schema)).await;
+    }
+    if schema >= ROLLBACKS {
+        streams(&rest).await;
+        fired(&rest, "scheduled", "* * * * *-").await;
+    }
+    if schema >= CONTROL_PLANE {
+        control_plane(&mut server, &rest, &said).await;
+    }
+    server.stop().await.expect(0);
+    let doctor = ["doctor", "--offline", "--json", "--data-dir", data.text()];
+    let found = cairn.run(&doctor).await.stdout;
+    let is_database = |line: &&str| line.contains(r#""check":"database""#);
+    let database = found.lines().find(is_database).unwrap();
+    assert!(database.contains("; sound"), "{database}");
+}
+
 #[tokio::test]
 async fn instances_of_earlier_releases_go_on() {
-    let cairn = cairn!();
-    let mut folders: Vec<PathBuf> = fs::read_dir(fixtures())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    folders.sort();
+    let entries = fs::read_dir(fixtures()).unwrap();
+    let folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     assert!(folders.len() >= 3, "fixtures are missing");
+    let mut all = JoinSet::new();
     for folder in folders {
-        println!("{}", folder.display());
-        let (data, said) = open(&folder);
-        let schema = u32::try_from(said["schema"].as_u64().unwrap()).unwrap();
-        let (mut server, rest) = serve(&cairn, data.path()).await;
-        let scenes = || SCENES.iter().filter(|scene| scene.since <= schema);
-        for scene in scenes() {
-            go_on(&rest, scene, &said["instances"][scene.id]).await;
-        }
-        for scene in scenes() {
-            check(&rest, scene, (&said["instances"][scene.id], schema)).await;
-        }
-        if schema >= ROLLBACKS {
-            streams(&rest).await;
-            fired(&rest, "scheduled", "* * * * *-").await;
-        }
-        if schema >= CONTROL_PLANE {
-            control_plane(&mut server, &rest, &said).await;
-        }
-        server.stop().await.expect(0);
-        let doctor = ["doctor", "--offline", "--json", "--data-dir", data.text()];
-        let found = cairn.run(&doctor).await.stdout;
-        let database = found
-            .lines()
-            .find(|line| line.contains(r#""check":"database""#))
-            .unwrap();
-        assert!(database.contains("; sound"), "{database}");
+        let name = folder.display().to_string();
+        let one = tokio::spawn(goes_on(cairn!(), folder));
+        all.spawn(async move { one.await.unwrap_or_else(|error| panic!("{name}: {error}")) });
+    }
+    while let Some(ended) = all.join_next().await {
+        ended.unwrap();
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 /// What executes or waits in a fixture has this long until it is done.
 const LATER: Duration = Duration::from_secs(30);
+/// What is paused has this long, as its time begins again when it is resumed.
+const SOON_MILLIS: u64 = 6_000;
 /// The year 2120.
 const FAR_MILLIS: u64 = 4_733_510_400_000;
 /// The migration that brought rollbacks, schedules, streams and limited concurrency together.
@@ -70,7 +72,7 @@ const fn narrow(id: &'static str, status: &'static str) -> Scene {
     }
 }
 
-/// All of them. `LATER` begins with the first, so that those that take a while to come about are at the beginning.
+/// All of them. `LATER` begins with the first, so those that take a while to come about are at the beginning.
 pub(crate) const SCENES: [Scene; 23] = [
     scene("complete", "values", "complete", Then::Stays),
     scene("errored", "fails", "errored", Then::Stays),
@@ -152,6 +154,7 @@ impl Scene {
         let until = match self.id {
             "far" => FAR_MILLIS,
             "undone" => 0,
+            "paused" => now_millis() + SOON_MILLIS,
             _ => later,
         };
         let waits = ["stream-waits", "cut-off"].contains(&self.id);
