@@ -186,3 +186,70 @@ impl Shared {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            creations_waiting: 10,
+            creation_bytes_waiting: 1_000,
+            queued_instances: 100,
+            ..Settings::default()
+        }
+    }
+
+    fn enter(book: &mut Book, instances: usize, bytes: usize) -> Option<&'static str> {
+        match book.enter(&settings(), "a", Load { instances, bytes }) {
+            Ok(()) => None,
+            Err(EngineError::Overloaded { setting, .. }) => Some(setting),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_bounded() {
+        let mut book = Book::default();
+        assert_eq!(enter(&mut book, 9, 0), None);
+        assert_eq!(enter(&mut book, 2, 0), Some(INSTANCES_SETTING));
+        assert_eq!(enter(&mut book, 1, 1_001), Some(BYTES_SETTING));
+        assert_eq!(enter(&mut book, 1, 1_000), None);
+        assert_eq!(enter(&mut book, 1, 0), Some(INSTANCES_SETTING));
+    }
+
+    #[test]
+    fn one_that_is_larger_goes_through_alone() {
+        let mut book = Book::default();
+        assert_eq!(enter(&mut book, 50, 5_000), None);
+        assert_eq!(enter(&mut book, 1, 0), Some(INSTANCES_SETTING));
+    }
+
+    #[test]
+    fn the_store_is_asked_once_a_second_and_sooner_when_the_queue_is_full() {
+        let (mut book, begin) = (Book::default(), Instant::now());
+        let at = |millis| begin + Duration::from_millis(millis);
+        assert!(book.must_ask(at(0), ("a", 1, 2)));
+        assert!(!book.must_ask(at(999), ("a", 1, 2)));
+        assert!(book.must_ask(at(1_000), ("a", 1, 2)));
+        book.enter(
+            &settings(),
+            "a",
+            Load {
+                instances: 2,
+                bytes: 0,
+            },
+        )
+        .unwrap();
+        assert!(!book.must_ask(at(1_049), ("a", 1, 2)));
+        assert!(book.must_ask(at(1_050), ("a", 1, 2)));
+    }
+
+    #[test]
+    fn refusals_are_said_once_a_minute_with_how_many_there_were() {
+        let (mut book, begin) = (Book::default(), Instant::now());
+        assert_eq!(book.refuse(begin), Some(1));
+        assert_eq!(book.refuse(begin + Duration::from_secs(59)), None);
+        assert_eq!(book.refuse(begin + Duration::from_secs(60)), Some(2));
+    }
+}

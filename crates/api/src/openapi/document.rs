@@ -29,7 +29,11 @@ const EVERYWHERE: [ApiError; 8] = [
 ];
 
 /// What can go wrong with a body.
-const WITH_BODY: [ApiError; 2] = [ApiError::BodyTooLarge, ApiError::BodyTimeout];
+const WITH_BODY: [ApiError; 3] = [
+    ApiError::BodyTooLarge,
+    ApiError::BodyTimeout,
+    ApiError::Overloaded,
+];
 
 /// What is said of cairn so far.
 #[derive(Default)]

@@ -60,6 +60,7 @@ fn creations(document: &mut Document) {
         ApiError::WorkflowNotDeployed,
         ApiError::InstanceExists,
         ApiError::CreationRate,
+        ApiError::QueueFull,
         ApiError::OutcomeUnknown,
     ];
     document.add(
