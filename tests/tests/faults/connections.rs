@@ -76,13 +76,13 @@ async fn world(data: &Scratch, settings: &[&str]) -> (Running, SocketAddr) {
 }
 
 #[tokio::test]
-async fn ten_thousand_that_say_nothing_keep_nobody_out_and_are_closed() {
+async fn ten_thousand_that_say_nothing_keep_nobody_out() {
     let count = as_many_as_possible();
     let data = Scratch::new();
-    let (server, address) = world(&data, &["limits.idle_connection_millis=12000"]).await;
+    let (server, address) = world(&data, &[]).await;
     let before = memory(server.pid(), "VmRSS");
     let begun = Instant::now();
-    let mut silent = connect(address, count).await;
+    let silent = connect(address, count).await;
     let opened = begun.elapsed();
     let slowest = slowest(address).await;
     let memory = memory(server.pid(), "VmRSS").saturating_sub(before);
@@ -96,12 +96,7 @@ async fn ten_thousand_that_say_nothing_keep_nobody_out_and_are_closed() {
         .count();
     assert!(held > count * 9 / 10, "{held} of {count} are held");
     assert!(memory * 1_024 / (count as u64) < 32, "{memory} MiB");
-    for stream in [0, count / 2, count - 1] {
-        assert!(
-            is_closed(&mut silent[stream]).await,
-            "connection {stream} is still open"
-        );
-    }
+    drop(silent);
     server.stop().await.expect(0);
 }
 
@@ -109,6 +104,7 @@ async fn ten_thousand_that_say_nothing_keep_nobody_out_and_are_closed() {
 async fn who_sends_a_byte_at_a_time_is_cut_off() {
     let data = Scratch::new();
     let (server, address) = world(&data, &["limits.idle_connection_millis=2000"]).await;
+    let mut silent = connect(address, 50).await;
     // Headers, slowly.
     let mut headers = connect(address, 50).await;
     let begun = Instant::now();
@@ -121,6 +117,9 @@ async fn who_sends_a_byte_at_a_time_is_cut_off() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert!(begun.elapsed() >= Duration::from_secs(2));
+    for stream in &mut silent {
+        assert!(is_closed(stream).await, "one that says nothing is still open");
+    }
     // A body of which nothing more comes, from somebody who has no token: the answer does not wait for it.
     let mut body = connect(address, 1).await.remove(0);
     let request = "POST /client/v4/accounts/local/workflows/flow/instances HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n{";
