@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 const LIST: &str = "crates/sim/mutants.toml";
 /// How long a mutant may take: one that hangs is caught.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// Worlds that are tried on each mutant.
 const SEEDS: &str = "3000";
 /// What the copy of the tree has more than the tree.

@@ -4,11 +4,18 @@ use crate::model::{Model, Sent};
 use crate::program::EVENT_TYPES;
 use crate::random::Random;
 use crate::run::pause;
+use crate::world::upload;
 use cairn_core::{RestartFrom, StepKey, StepKind, Undo};
-use cairn_engine::{CommandDone, Control, Engine, EngineError, Value};
+use cairn_engine::{
+    CommandDone, Control, CreateInstance, Engine, EngineError, PutWorkflow, Trigger, Value, WorkflowSettings,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
+/// How long a client waits for what becomes of a command.
+const OUTCOME_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const ACCOUNT: &str = "account";
 pub(crate) const WORKFLOW: &str = "program";
 
@@ -22,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) commands: Commands,
     /// Whether a command must be answered.
     pub(crate) answers: Answers,
+    /// What they do beside commands.
+    pub(crate) whims: Whims,
     /// Longest wait between two commands, milliseconds.
     pub(crate) longest_wait: u64,
 }
@@ -42,12 +51,35 @@ pub(crate) enum Answers {
     Sometimes,
 }
 
+/// What clients do beside commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whims {
+    None,
+    /// They delete instances, create them again, and deploy versions.
+    Some,
+    /// They change how many may run at once, too: each node counts for itself, so only where there is one.
+    All,
+}
+
+impl Whims {
+    fn kinds(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Some => 3,
+            Self::All => 4,
+        }
+    }
+}
+
 /// A client.
 pub(crate) struct Client {
     pub(crate) engine: Engine,
     pub(crate) random: Random,
     pub(crate) model: Model,
     pub(crate) plan: Plan,
+    /// The workflow as it was put first.
+    pub(crate) workflow: WorkflowSettings,
+    pub(crate) compatibility_date: &'static str,
 }
 
 impl Client {
@@ -63,6 +95,13 @@ impl Client {
                 .is_err()
             {
                 return;
+            }
+            if self.plan.whims != Whims::None && self.random.chance(10) {
+                self.plan.busy.fetch_add(1, Ordering::Relaxed);
+                // Whoever is told of an error does not try again.
+                let _ = self.follow_whim().await;
+                self.plan.busy.fetch_sub(1, Ordering::Relaxed);
+                continue;
             }
             let ids = self.model.ids();
             if ids.is_empty() {
@@ -109,13 +148,60 @@ impl Client {
         keys.into_iter().nth(index).unwrap_or(nowhere)
     }
 
+    /// Deletes an instance, creates one, deploys a version, or changes how many may run at once.
+    async fn follow_whim(&self) -> Result<(), EngineError> {
+        let id = format!("instance-{}", self.random.below(5));
+        match self.random.below(self.plan.whims.kinds()) {
+            0 => {
+                self.engine.delete_instance(ACCOUNT, WORKFLOW, &id).await?;
+            }
+            1 => {
+                let create = CreateInstance {
+                    id: Some(id),
+                    ..CreateInstance::default()
+                };
+                let creates = (Trigger::Api, vec![create]);
+                self.engine.create(ACCOUNT, WORKFLOW, creates).await?;
+            }
+            2 => {
+                let uploaded = self
+                    .engine
+                    .upload_script(ACCOUNT, "script", upload(self.compatibility_date))
+                    .await?;
+                self.engine
+                    .deploy_version(ACCOUNT, "script", &uploaded.version)
+                    .await?;
+            }
+            _ => {
+                let put = PutWorkflow {
+                    script: "script".into(),
+                    class_name: "Program".into(),
+                    settings: WorkflowSettings {
+                        concurrency: match self.random.below(4) {
+                            0 => None,
+                            most => u32::try_from(most).ok(),
+                        },
+                        ..self.workflow.clone()
+                    },
+                };
+                self.engine.put_workflow(ACCOUNT, WORKFLOW, put).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends one command and checks the answer.
     pub(crate) async fn send(&self, id: &str, sent: &Sent) {
         self.plan.busy.fetch_add(1, Ordering::Relaxed);
         let from = self.model.sends(id, sent);
+        let begun = Instant::now();
         let answer = self.perform(id, sent).await;
         self.model.answered(id, (sent, from), &answer);
-        if let (Err(EngineError::OutcomeUnknown), Answers::Always) = (&answer, self.plan.answers) {
+        // Being told that nobody knows is an answer; silence is none.
+        let was_silent = begun.elapsed() >= OUTCOME_PATIENCE;
+        if let (Err(EngineError::OutcomeUnknown), Answers::Always, true) =
+            (&answer, self.plan.answers, was_silent)
+        {
             self.model
                 .wrong(format!("a client of {id} was not told what became of {sent:?}"));
         }

@@ -1,7 +1,7 @@
 //! A store that is slow and fails: before a write (nothing happened), or after it (it happened, but nobody was told).
 
+use crate::link::{Link, Reads};
 use crate::model::{Ledger, Model};
-use crate::random::Random;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cairn_core::{Seq, Timestamp};
@@ -13,25 +13,25 @@ use cairn_store::{
     NodeId, ScheduleRow, ScriptModules, ScriptRow, ScriptStore, ScriptVersionRow, SendError, StatusCounts,
     Store, StoreError, StreamNo, StreamWrite, SweptVersions, WorkflowPage, WorkflowRow, WorkflowVersionRow,
 };
-use std::time::Duration;
+use std::sync::Arc;
 
-/// The faulty store.
+/// The faulty store, as a node sees it.
 pub(crate) struct Faulty<S> {
     inner: S,
-    random: Random,
-    /// Chance of a failure of a write, percent.
-    percent: u64,
+    link: Arc<Link>,
     /// Told of what is durable the moment it is.
     model: Model,
+    /// Which life of a node this is.
+    life: u64,
 }
 
 impl<S: Store> Faulty<S> {
-    pub(crate) fn new(inner: S, random: Random, (percent, model): (u64, Model)) -> Self {
+    pub(crate) fn new(inner: S, link: Arc<Link>, (model, life): (Model, u64)) -> Self {
         Self {
             inner,
-            random,
-            percent,
+            link,
             model,
+            life,
         }
     }
 
@@ -39,6 +39,28 @@ impl<S: Store> Faulty<S> {
         for claimed in claimed {
             self.model.claimed(claimed.row.no, claimed.lease);
         }
+    }
+
+    /// What was claimed is read after the claim, of one moment, as it is then.
+    async fn load(&self, claimed: Vec<Claimed>) -> Result<Vec<Claimed>, StoreError> {
+        if self.link.reads() == Reads::Prompt {
+            return Ok(claimed);
+        }
+        self.link.back().await?;
+        let mut loaded = Vec::new();
+        for mut claimed in claimed {
+            let no = claimed.row.no;
+            // One that is gone is left out.
+            if let Some(row) = self.inner.instance(claimed.row.workflow, &claimed.row.id).await?
+                && row.no == no
+            {
+                claimed.row = row;
+                claimed.journal = self.inner.journal(no).await?;
+                claimed.inbox = self.inner.inbox(no, InboxNo::default()).await?;
+                loaded.push(claimed);
+            }
+        }
+        Ok(loaded)
     }
 
     /// A stream that a journal names is whole.
@@ -59,33 +81,50 @@ impl<S: Store> Faulty<S> {
         Ok(())
     }
 
-    async fn delay(&self) {
-        let millis = self.random.below(4);
-        if millis > 0 {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-        }
-    }
-
-    fn fails(&self) -> bool {
-        self.random.chance(self.percent)
-    }
-
-    fn failure(when: &str) -> StoreError {
-        StoreError::Unavailable(format!("injected {when} the write"))
-    }
-
     /// A write that may fail before or after it happened.
     async fn write<T, F: Future<Output = Result<T, StoreError>>>(&self, write: F) -> Result<T, StoreError> {
-        self.delay().await;
-        if self.fails() {
-            return Err(Self::failure("before"));
-        }
+        let _turn = self.link.turn().await;
+        self.link.there().await?;
         let written = write.await;
-        self.delay().await;
-        if self.fails() {
-            Err(Self::failure("after"))
-        } else {
-            written
+        self.link.back().await?;
+        written
+    }
+
+    /// A write that neither waits nor fails where reads do not.
+    async fn lesser_write<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        write: F,
+    ) -> Result<T, StoreError> {
+        match self.link.reads() {
+            Reads::Prompt => {
+                self.link.pass("before").await?;
+                write.await
+            }
+            Reads::Late => self.write(write).await,
+        }
+    }
+
+    /// An answer that may come late.
+    async fn late(&self) -> Result<(), StoreError> {
+        match self.link.reads() {
+            Reads::Prompt => Ok(()),
+            Reads::Late => self.link.back().await,
+        }
+    }
+
+    /// A read that may fail, or be answered late.
+    async fn read<T, F: Future<Output = Result<T, StoreError>>>(&self, read: F) -> Result<T, StoreError> {
+        match self.link.reads() {
+            Reads::Prompt => {
+                self.link.pass("before").await?;
+                read.await
+            }
+            Reads::Late => {
+                self.link.there().await?;
+                let read = read.await;
+                self.link.back().await?;
+                read
+            }
         }
     }
 }
@@ -125,9 +164,10 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>, StoreError> {
         let claim = async {
+            self.model.frees(claim.node, claim.now);
             let claimed = self.inner.claim(claim).await?;
             self.claimed(&claimed);
-            Ok(claimed)
+            self.load(claimed).await
         };
         self.write(claim).await
     }
@@ -141,67 +181,81 @@ impl<S: Store> Store for Faulty<S> {
         let claim = async {
             let claimed = self.inner.claim_parked(node, workflow, limit).await?;
             self.claimed(&claimed);
-            Ok(claimed)
+            self.load(claimed).await
         };
         self.write(claim).await
     }
 
     async fn loads(&self) -> Result<Vec<Load>, StoreError> {
-        self.inner.loads().await
+        self.read(self.inner.loads()).await
     }
 
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
         let claim = async {
             let claimed = self.inner.claim_one(node, instance).await?;
             self.claimed(&claimed);
-            Ok(claimed)
+            Ok(self.load(claimed.into_iter().collect()).await?.pop())
         };
         self.write(claim).await
     }
 
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
-        self.delay().await;
-        if self.fails() {
-            Err(Self::failure("instead of"))
-        } else {
-            self.inner.held(node).await
-        }
+        self.link.there().await?;
+        let held = self.inner.held(node).await;
+        self.late().await?;
+        held
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.delay().await;
-        self.inner.next_due().await
+        if self.link.reads() == Reads::Prompt {
+            self.link.dawdle().await;
+        }
+        self.read(self.inner.next_due()).await
     }
 
     async fn renew(&self, node: NodeId, until: Timestamp) -> Result<(), StoreError> {
-        self.inner.renew(node, until).await
+        let renew = async {
+            self.inner.renew(node, until).await?;
+            self.model.renewed(node, until);
+            Ok(())
+        };
+        self.lesser_write(renew).await
     }
 
     async fn register(&self, until: Timestamp) -> Result<NodeId, StoreError> {
-        self.inner.register(until).await
+        let register = async {
+            let node = self.inner.register(until).await?;
+            self.model.registered(self.life, node);
+            self.model.renewed(node, until);
+            Ok(node)
+        };
+        self.lesser_write(register).await
     }
 
     async fn send(&self, message: NewMessage) -> Result<InboxNo, SendError> {
-        self.delay().await;
-        if self.fails() {
-            return Err(SendError::Store(Self::failure("before")));
-        }
+        let _turn = self.link.turn().await;
+        self.link.there().await?;
+        let (instance, payload) = (message.instance, message.payload.clone());
         let sent = self.inner.send(message).await;
-        self.delay().await;
+        if let (Ok(no), Some(payload)) = (&sent, payload) {
+            self.model.posted(instance, *no, &payload);
+        }
+        match self.link.reads() {
+            Reads::Prompt => self.link.dawdle().await,
+            Reads::Late => self.link.back().await?,
+        }
         sent
     }
 
     async fn inbox(&self, instance: InstanceNo, after: InboxNo) -> Result<Vec<InboxMessage>, StoreError> {
-        self.delay().await;
-        if self.fails() {
-            Err(Self::failure("instead of"))
-        } else {
-            self.inner.inbox(instance, after).await
-        }
+        self.link.there().await?;
+        let messages = self.inner.inbox(instance, after).await;
+        self.late().await?;
+        messages
     }
 
     async fn journal(&self, instance: InstanceNo) -> Result<Vec<JournalEntry>, StoreError> {
-        self.inner.journal(instance).await
+        self.read(self.inner.journal(instance)).await
     }
 
     async fn journal_from(
@@ -210,11 +264,12 @@ impl<S: Store> Store for Faulty<S> {
         from: Seq,
         max_bytes: usize,
     ) -> Result<Option<JournalPage>, StoreError> {
-        self.inner.journal_from(instance, from, max_bytes).await
+        self.read(self.inner.journal_from(instance, from, max_bytes))
+            .await
     }
 
     async fn payload(&self, instance: InstanceNo, seq: Seq) -> Result<Option<Bytes>, StoreError> {
-        self.inner.payload(instance, seq).await
+        self.read(self.inner.payload(instance, seq)).await
     }
 
     async fn write_streams(
@@ -230,51 +285,61 @@ impl<S: Store> Store for Faulty<S> {
         stream: StreamNo,
         index: u32,
     ) -> Result<Option<Bytes>, StoreError> {
-        self.inner.stream_chunk(instance, stream, index).await
+        self.read(self.inner.stream_chunk(instance, stream, index)).await
     }
 
     async fn instance(&self, workflow: i64, id: &str) -> Result<Option<InstanceRow>, StoreError> {
-        self.inner.instance(workflow, id).await
+        self.read(self.inner.instance(workflow, id)).await
     }
 
     async fn instances(&self, workflow: i64, filter: &InstanceFilter) -> Result<InstancePage, StoreError> {
-        self.inner.instances(workflow, filter).await
+        self.read(self.inner.instances(workflow, filter)).await
     }
 
     async fn counts(&self, workflow: i64) -> Result<StatusCounts, StoreError> {
-        self.inner.counts(workflow).await
+        self.read(self.inner.counts(workflow)).await
+    }
+
+    async fn queued(&self, account: &str) -> Result<u64, StoreError> {
+        self.read(self.inner.queued(account)).await
     }
 
     async fn delete_instance(&self, instance: InstanceNo) -> Result<bool, StoreError> {
-        let deleted = self.inner.delete_instance(instance).await?;
-        if deleted {
-            self.model.removed(instance);
-        }
-        Ok(deleted)
+        let delete = async {
+            let deleted = self.inner.delete_instance(instance).await?;
+            if deleted {
+                self.model.removed(instance);
+            }
+            Ok(deleted)
+        };
+        self.lesser_write(delete).await
     }
 
     async fn expire(&self, now: Timestamp, limit: usize) -> Result<usize, StoreError> {
-        let expired = self.inner.expire(now, limit).await?;
-        if expired > 0 {
-            for (no, workflow, id) in self.model.numbers() {
-                if self.inner.instance(workflow, &id).await?.is_none() {
-                    self.model.expired(no, now);
+        let expire = async {
+            let expired = self.inner.expire(now, limit).await?;
+            if expired > 0 {
+                for (no, workflow, id) in self.model.numbers() {
+                    if self.inner.instance(workflow, &id).await?.is_none() {
+                        self.model.expired(no, now);
+                    }
                 }
             }
-        }
-        Ok(expired)
+            Ok(expired)
+        };
+        self.lesser_write(expire).await
     }
 
     async fn add_script_version(&self, version: NewScriptVersion) -> Result<(), StoreError> {
-        self.inner.add_script_version(version).await
+        self.lesser_write(self.inner.add_script_version(version)).await
     }
 
     async fn script(&self, account: &str, script: &str) -> Result<Option<ScriptRow>, StoreError> {
-        self.inner.script(account, script).await
+        self.read(self.inner.script(account, script)).await
     }
 
     async fn scripts_named(&self, script: &str) -> Result<Vec<ScriptRow>, StoreError> {
-        self.inner.scripts_named(script).await
+        self.read(self.inner.scripts_named(script)).await
     }
 
     async fn script_versions(
@@ -282,23 +347,23 @@ impl<S: Store> Store for Faulty<S> {
         account: &str,
         script: &str,
     ) -> Result<Vec<ScriptVersionRow>, StoreError> {
-        self.inner.script_versions(account, script).await
+        self.read(self.inner.script_versions(account, script)).await
     }
 
     async fn script_modules(&self, version: &str) -> Result<Option<ScriptModules>, StoreError> {
-        self.inner.script_modules(version).await
+        self.read(self.inner.script_modules(version)).await
     }
 
     async fn put_workflow(&self, workflow: NewWorkflow) -> Result<WorkflowRow, StoreError> {
-        self.inner.put_workflow(workflow).await
+        self.lesser_write(self.inner.put_workflow(workflow)).await
     }
 
     async fn sweep_versions(&self, keep: usize, limit: usize) -> Result<SweptVersions, StoreError> {
-        self.inner.sweep_versions(keep, limit).await
+        self.lesser_write(self.inner.sweep_versions(keep, limit)).await
     }
 
     async fn workflow(&self, account: &str, name: &str) -> Result<Option<WorkflowRow>, StoreError> {
-        self.inner.workflow(account, name).await
+        self.read(self.inner.workflow(account, name)).await
     }
 
     async fn deployed_workflow(
@@ -306,7 +371,7 @@ impl<S: Store> Store for Faulty<S> {
         account: &str,
         name: &str,
     ) -> Result<Option<DeployedWorkflow>, StoreError> {
-        self.inner.deployed_workflow(account, name).await
+        self.read(self.inner.deployed_workflow(account, name)).await
     }
 
     async fn workflows(
@@ -315,7 +380,7 @@ impl<S: Store> Store for Faulty<S> {
         search: Option<&str>,
         page: WorkflowPage,
     ) -> Result<(Vec<WorkflowRow>, u64), StoreError> {
-        self.inner.workflows(account, search, page).await
+        self.read(self.inner.workflows(account, search, page)).await
     }
 
     async fn workflow_versions(
@@ -323,7 +388,7 @@ impl<S: Store> Store for Faulty<S> {
         workflow: i64,
         page: WorkflowPage,
     ) -> Result<(Vec<WorkflowVersionRow>, u64), StoreError> {
-        self.inner.workflow_versions(workflow, page).await
+        self.read(self.inner.workflow_versions(workflow, page)).await
     }
 
     async fn note_graph(
@@ -332,7 +397,8 @@ impl<S: Store> Store for Faulty<S> {
         script_version: &str,
         has_graph: bool,
     ) -> Result<(), StoreError> {
-        self.inner.note_graph(version, script_version, has_graph).await
+        self.lesser_write(self.inner.note_graph(version, script_version, has_graph))
+            .await
     }
 
     async fn delete_workflow(
@@ -340,34 +406,35 @@ impl<S: Store> Store for Faulty<S> {
         account: &str,
         name: &str,
     ) -> Result<Option<Vec<InstanceNo>>, StoreError> {
-        self.inner.delete_workflow(account, name).await
+        self.lesser_write(self.inner.delete_workflow(account, name)).await
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
-        self.inner.schedules().await
+        self.read(self.inner.schedules()).await
     }
 
     async fn schedule_done(&self, workflow: i64, cron: &str, until: Timestamp) -> Result<(), StoreError> {
-        self.inner.schedule_done(workflow, cron, until).await
+        self.lesser_write(self.inner.schedule_done(workflow, cron, until))
+            .await
     }
 
     async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
-        self.inner.setting(key).await
+        self.read(self.inner.setting(key)).await
     }
 
     async fn put_setting(&self, key: &str, value: &str) -> Result<(), StoreError> {
-        self.inner.put_setting(key, value).await
+        self.lesser_write(self.inner.put_setting(key, value)).await
     }
 }
 
 #[async_trait]
 impl<S: Store> CronStore for Faulty<S> {
     async fn crons(&self) -> Result<Vec<CronRow>, StoreError> {
-        self.inner.crons().await
+        self.read(self.inner.crons()).await
     }
 
     async fn script_crons(&self, account: &str, script: &str) -> Result<Vec<CronRow>, StoreError> {
-        self.inner.script_crons(account, script).await
+        self.read(self.inner.script_crons(account, script)).await
     }
 
     async fn put_script_crons(
@@ -376,22 +443,23 @@ impl<S: Store> CronStore for Faulty<S> {
         script: &str,
         crons: (Vec<String>, Timestamp),
     ) -> Result<bool, StoreError> {
-        self.inner.put_script_crons(account, script, crons).await
+        self.lesser_write(self.inner.put_script_crons(account, script, crons))
+            .await
     }
 
     async fn cron_done(&self, script: i64, cron: &str, until: Timestamp) -> Result<(), StoreError> {
-        self.inner.cron_done(script, cron, until).await
+        self.lesser_write(self.inner.cron_done(script, cron, until)).await
     }
 }
 
 #[async_trait]
 impl<S: Store> ScriptStore for Faulty<S> {
     async fn deploy(&self, deployment: NewDeployment) -> Result<bool, StoreError> {
-        self.inner.deploy(deployment).await
+        self.lesser_write(self.inner.deploy(deployment)).await
     }
 
     async fn deployments(&self, account: &str, script: &str) -> Result<Vec<DeploymentRow>, StoreError> {
-        self.inner.deployments(account, script).await
+        self.read(self.inner.deployments(account, script)).await
     }
 
     async fn forget_deployment(
@@ -400,15 +468,16 @@ impl<S: Store> ScriptStore for Faulty<S> {
         script: &str,
         deployment: &str,
     ) -> Result<bool, StoreError> {
-        self.inner.forget_deployment(account, script, deployment).await
+        self.lesser_write(self.inner.forget_deployment(account, script, deployment))
+            .await
     }
 
     async fn scripts(&self, account: &str) -> Result<Vec<ScriptRow>, StoreError> {
-        self.inner.scripts(account).await
+        self.read(self.inner.scripts(account)).await
     }
 
     async fn script_version(&self, version: &str) -> Result<Option<ScriptVersionRow>, StoreError> {
-        self.inner.script_version(version).await
+        self.read(self.inner.script_version(version)).await
     }
 
     async fn put_script_settings(
@@ -417,11 +486,12 @@ impl<S: Store> ScriptStore for Faulty<S> {
         script: &str,
         settings: &str,
     ) -> Result<bool, StoreError> {
-        self.inner.put_script_settings(account, script, settings).await
+        self.lesser_write(self.inner.put_script_settings(account, script, settings))
+            .await
     }
 
     async fn delete_script(&self, account: &str, script: &str) -> Result<bool, StoreError> {
-        self.inner.delete_script(account, script).await
+        self.lesser_write(self.inner.delete_script(account, script)).await
     }
 
     async fn versions_after(
@@ -429,26 +499,26 @@ impl<S: Store> ScriptStore for Faulty<S> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, String)>, StoreError> {
-        self.inner.versions_after(after, limit).await
+        self.read(self.inner.versions_after(after, limit)).await
     }
 
     async fn replace_metadata(&self, versions: Vec<(String, String)>) -> Result<(), StoreError> {
-        self.inner.replace_metadata(versions).await
+        self.lesser_write(self.inner.replace_metadata(versions)).await
     }
 }
 
 #[async_trait]
 impl<S: Store> KeyStore for Faulty<S> {
     async fn add_key(&self, key: KeyRow) -> Result<bool, StoreError> {
-        self.inner.add_key(key).await
+        self.lesser_write(self.inner.add_key(key)).await
     }
 
     async fn keys(&self, account: &str, page: WorkflowPage) -> Result<(Vec<KeyRow>, u64), StoreError> {
-        self.inner.keys(account, page).await
+        self.read(self.inner.keys(account, page)).await
     }
 
     async fn key(&self, account: &str, id: &str) -> Result<Option<KeyRow>, StoreError> {
-        self.inner.key(account, id).await
+        self.read(self.inner.key(account, id)).await
     }
 
     async fn limit_key(
@@ -457,10 +527,10 @@ impl<S: Store> KeyStore for Faulty<S> {
         id: &str,
         change: (u32, Timestamp),
     ) -> Result<Option<KeyRow>, StoreError> {
-        self.inner.limit_key(account, id, change).await
+        self.lesser_write(self.inner.limit_key(account, id, change)).await
     }
 
     async fn remove_key(&self, account: &str, id: &str) -> Result<Option<KeyRow>, StoreError> {
-        self.inner.remove_key(account, id).await
+        self.lesser_write(self.inner.remove_key(account, id)).await
     }
 }

@@ -8,6 +8,9 @@
 mod check;
 mod client;
 mod faults;
+mod follower;
+mod harsh;
+mod link;
 mod model;
 mod program;
 mod random;

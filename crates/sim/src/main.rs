@@ -1,8 +1,9 @@
 //! Runs many seeds, each twice, and prints the one command that repeats a failure.
 //!
-//! `cargo run --release -p cairn-sim -- --seeds 1000000`; `… -- --seed 42` prints all that happens in one world.
+//! `cargo run --release -p cairn-sim -- --seeds 1000000 --jobs 2`; `… -- --seed 42` prints all that happens in one world. What was stopped
+//! goes on with the `--from` that was printed last.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -16,11 +17,11 @@ struct Options {
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
     /// The first of them.
-    #[arg(long, default_value_t = 1)]
-    start: u64,
+    #[arg(long, alias = "start", default_value_t = 1)]
+    from: u64,
     /// Threads; as many as there are processors when absent.
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, alias = "threads")]
+    jobs: Option<usize>,
     /// Runs each seed once only: does not see whether the same happens twice.
     #[arg(long)]
     once: bool,
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     let begun = Instant::now();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let sums = Sums {
-        next: AtomicU64::new(options.start),
+        next: AtomicU64::new(options.from),
         executions: AtomicU64::new(0),
         undone: AtomicU64::new(0),
         crashes: AtomicU64::new(0),
@@ -65,9 +66,7 @@ fn main() -> ExitCode {
     };
     let failures: Vec<_> = std::thread::scope(|scope| {
         let work = || scope.spawn(|| work(&options, &sums));
-        let threads: Vec<_> = (0..options.threads.unwrap_or(processors))
-            .map(|_| work())
-            .collect();
+        let threads: Vec<_> = (0..options.jobs.unwrap_or(processors)).map(|_| work()).collect();
         threads
             .into_iter()
             .flat_map(|thread| thread.join().unwrap_or_default())
@@ -95,13 +94,23 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// How often it is said how far it is, in seeds.
+const SAY_EVERY: u64 = 10_000;
+
 /// Takes seeds until none is left, or too many have failed.
 fn work(options: &Options, sums: &Sums) -> Vec<cairn_sim::Failure> {
     let mut failures = Vec::new();
     loop {
         let seed = sums.next.fetch_add(1, Ordering::Relaxed);
-        if seed >= options.start + options.seeds || sums.failed.load(Ordering::Relaxed) >= options.failures {
+        if seed >= options.from + options.seeds || sums.failed.load(Ordering::Relaxed) >= options.failures {
             return failures;
+        }
+        if seed % SAY_EVERY == 0 {
+            let done = seed - options.from;
+            eprintln!(
+                "{done} of {} seeds; to go on from here: --from {seed}",
+                options.seeds
+            );
         }
         let ran = if options.once {
             cairn_sim::run(seed)
@@ -115,6 +124,7 @@ fn work(options: &Options, sums: &Sums) -> Vec<cairn_sim::Failure> {
                 sums.crashes.fetch_add(report.crashes, Ordering::Relaxed);
             }
             Err(failure) => {
+                eprintln!("seed {} failed", failure.seed);
                 sums.failed.fetch_add(1, Ordering::Relaxed);
                 failures.push(failure);
             }

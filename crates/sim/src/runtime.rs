@@ -10,6 +10,7 @@ use cairn_runtime::{
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 /// The simulated runtime.
@@ -24,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) model: Model,
     reports: Reports,
     runs: Mutex<BTreeMap<RunId, Arc<Run>>>,
+    /// Whether its node is dead.
+    dead: AtomicBool,
     inbound: mpsc::UnboundedSender<Vec<Command>>,
     outbound: mpsc::UnboundedSender<Report>,
 }
@@ -38,12 +41,19 @@ impl SimRuntime {
             model,
             reports: reports.clone(),
             runs: Mutex::default(),
+            dead: AtomicBool::new(false),
             inbound,
             outbound,
         });
         tokio::spawn(deliver_commands(Arc::clone(&process), commands));
         tokio::spawn(deliver_reports(random.fork(2), out, reports));
         Self(process)
+    }
+
+    /// The node dies, and the process with it.
+    pub(crate) fn die(&self) {
+        self.0.dead.store(true, Ordering::Relaxed);
+        self.kill_process();
     }
 
     /// The process dies; a new one is there at once.
@@ -66,6 +76,9 @@ impl SimRuntime {
 async fn deliver_commands(process: Arc<Process>, mut commands: mpsc::UnboundedReceiver<Vec<Command>>) {
     while let Some(batch) = commands.recv().await {
         pause(process.random.below(3)).await;
+        if process.dead.load(Ordering::Relaxed) {
+            return;
+        }
         for command in batch {
             process.take(command);
         }
@@ -90,6 +103,9 @@ async fn deliver_reports(random: Random, mut out: mpsc::UnboundedReceiver<Report
 impl Runtime for SimRuntime {
     fn perform(&self, commands: Vec<Command>) {
         let process = &self.0;
+        if process.dead.load(Ordering::Relaxed) {
+            return;
+        }
         for command in &commands {
             match command {
                 Command::Start(start) => process.model.begins((process.life, start.run), start),

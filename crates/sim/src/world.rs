@@ -1,11 +1,15 @@
 //! The life of one world: a few instances, clients, and a node that dies again and again.
 
 use crate::check;
-use crate::client::{ACCOUNT, Answers, Client, Commands, Plan, WORKFLOW};
+use crate::client::{ACCOUNT, Answers, Client, Commands, Plan, WORKFLOW, Whims};
 use crate::faults::Faulty;
-use crate::model::{Messages, Model, Rules, Sent, Verbosity, Weather};
+use crate::follower;
+use crate::harsh::{Harsh, SimClock};
+use crate::link::{Gate, Link, Manners, Reads, Writers};
+use crate::model::{Clocks, Company, Messages, Model, Rules, Sent, Verbosity, Versions, Weather};
 use crate::program::Taste;
 use crate::random::Random;
+use crate::run::pause;
 use crate::runtime::SimRuntime;
 use bytes::Bytes;
 use cairn_engine::{
@@ -13,8 +17,9 @@ use cairn_engine::{
     PutWorkflow, Settings, Status, Timestamp, Trigger, Upload, WorkflowSettings,
 };
 use cairn_store::{Claim, InboxNo, MemoryStore, NodeId, Store};
+use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -100,6 +105,14 @@ enum Heritage {
     Unknown,
 }
 
+/// A node that lives.
+struct Node {
+    life: u64,
+    engine: Engine,
+    runtime: SimRuntime,
+    link: Arc<Link>,
+}
+
 struct World {
     random: Random,
     heritage: Heritage,
@@ -109,23 +122,17 @@ struct World {
     settings: Settings,
     workflow: WorkflowSettings,
     compatibility_date: &'static str,
-    /// Chance of a failure of a write, percent.
-    faults: u64,
+    /// How nodes reach the store.
+    manners: Manners,
+    /// What only some worlds have.
+    harsh: Option<Harsh>,
     plan: Plan,
+    told: follower::Told,
+    /// Commands under way on nodes beside the first.
+    elsewhere: Mutex<Vec<Arc<AtomicU64>>>,
+    clocks: [Arc<AtomicI64>; 2],
     lives: AtomicU64,
-}
-
-/// The simulated clock: it goes on where the last life of the node ended.
-struct SimClock {
-    base: Duration,
-    start: Instant,
-}
-
-impl Clock for SimClock {
-    fn now(&self) -> Timestamp {
-        let now = self.base + self.start.elapsed();
-        Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
-    }
+    is_set_up: AtomicBool,
 }
 
 fn taste(random: &Random) -> Taste {
@@ -178,6 +185,21 @@ fn settings(random: &Random, weather: Weather, limits: Limits) -> Settings {
     }
 }
 
+fn manners(faults: u64, harsh: Option<&Harsh>) -> Manners {
+    match harsh {
+        Some(harsh) => Manners {
+            faults,
+            ..harsh.manners
+        },
+        None => Manners {
+            faults,
+            reads: Reads::Prompt,
+            writers: Writers::Many,
+            slow: 0,
+        },
+    }
+}
+
 fn plan(random: &Random, weather: Weather, heritage: Heritage) -> Plan {
     let calm = weather == Weather::Calm;
     Plan {
@@ -188,6 +210,7 @@ fn plan(random: &Random, weather: Weather, heritage: Heritage) -> Plan {
             Heritage::Known => Answers::Always,
             Heritage::Unknown => Answers::Sometimes,
         },
+        whims: Whims::None,
         longest_wait: [200, 3_000, 20_000, 60_000][usize::try_from(random.below(4)).unwrap_or(0)],
     }
 }
@@ -203,6 +226,9 @@ impl World {
         let calm = weather == Weather::Calm;
         let taste = taste(&random);
         let limits = limits(&random);
+        let harsh = if calm { None } else { Harsh::of(seed) };
+        // Each node counts for itself.
+        let is_alone = harsh.as_ref().is_none_or(|harsh| harsh.company == Company::Alone);
         let slots =
             (!calm && random.chance(SLOTS_PERCENT)).then(|| u32::try_from(random.between(1, 2)).unwrap_or(1));
         let instances = random.between(1, if slots.is_some() { 6 } else { 4 });
@@ -216,14 +242,25 @@ impl World {
         } else {
             Heritage::Unknown
         };
+        let slots = slots.filter(|_| is_alone);
         let rules = Rules {
             limits: limits.clone(),
             messages,
             weather,
             slots,
+            company: harsh.as_ref().map_or(Company::Alone, |harsh| harsh.company),
+            clocks: match &harsh {
+                Some(harsh) if harsh.clock_steps > 0 => Clocks::Set,
+                Some(_) | None => Clocks::Steady,
+            },
+            versions: harsh.as_ref().map_or(Versions::Pinned, |harsh| harsh.versions),
         };
         let settings = settings(&random, weather, limits);
-        let plan = plan(&random, weather, heritage);
+        let mut plan = plan(&random, weather, heritage);
+        if let Some(harsh) = &harsh {
+            plan.answers = Answers::Sometimes;
+            plan.whims = harsh.whims;
+        }
         Self {
             heritage,
             instances,
@@ -232,6 +269,10 @@ impl World {
             settings,
             workflow: WorkflowSettings {
                 concurrency: slots,
+                follow_latest: match &harsh {
+                    Some(harsh) if harsh.versions == Versions::Followed => Some(true),
+                    Some(_) | None => None,
+                },
                 schedules: if random.chance(8) {
                     vec![EVERY_20_MINUTES.into()]
                 } else {
@@ -243,13 +284,21 @@ impl World {
                 Messages::Own => "2026-11-01",
                 Messages::Wrapped => "2026-01-01",
             },
-            faults: if calm || random.chance(40) {
-                0
-            } else {
-                random.between(1, 10)
+            manners: {
+                let faults = if calm || random.chance(40) {
+                    0
+                } else {
+                    random.between(1, 10)
+                };
+                manners(faults, harsh.as_ref())
             },
+            harsh,
             plan,
+            told: follower::Told::default(),
+            elsewhere: Mutex::default(),
+            clocks: [Arc::default(), Arc::default()],
             lives: AtomicU64::new(0),
+            is_set_up: AtomicBool::new(false),
             random,
         }
     }
@@ -311,9 +360,18 @@ impl World {
             let start = Instant::now();
             self.model.live(i64::try_from(base.as_millis()).unwrap_or(0));
             self.plan.busy.store(0, Ordering::Relaxed);
+            self.elsewhere.lock().clear();
+            let clock = |place: usize| SimClock {
+                base,
+                start,
+                offset: Arc::clone(&self.clocks[place]),
+                model: self.model.clone(),
+            };
             let ended = tokio::select! {
                 biased;
-                ended = self.node(SimClock { base, start }) => ended,
+                ended = self.first_node(clock(0)) => ended,
+                () = self.neighbours(|| clock(1)) => false,
+                () = self.steps_of_clocks() => false,
                 () = tokio::time::sleep(lifetime.min(PATIENCE)) => {
                     if lifetime > PATIENCE {
                         self.model.wrong(check::stuck(&self.model));
@@ -326,18 +384,13 @@ impl World {
         // Dropping the runtime is the crash: whatever was in memory is gone.
     }
 
-    async fn node(&self, clock: SimClock) -> bool {
-        if self.heritage == Heritage::Known {
-            self.free_what_was_held(clock.now()).await;
-        }
+    /// A node begins to live.
+    async fn begin(&self, clock: SimClock) -> Option<Node> {
         let life = self.lives.fetch_add(1, Ordering::Relaxed);
         let (sender, reports) = tokio::sync::mpsc::unbounded_channel();
         let runtime = SimRuntime::new(life, &self.random, (self.model.clone(), sender));
-        let faulty = Faulty::new(
-            self.store.clone(),
-            self.random.fork(3),
-            (self.faults, self.model.clone()),
-        );
+        let link = Arc::new(Link::new(self.random.fork(3), self.manners));
+        let faulty = Faulty::new(self.store.clone(), Arc::clone(&link), (self.model.clone(), life));
         let faulty: Arc<dyn cairn_store::Store> = Arc::new(faulty);
         let parts = Parts {
             secrets: Arc::new(cairn_engine::Secrets::in_memory(Arc::clone(&faulty))),
@@ -347,35 +400,137 @@ impl World {
             clock: Arc::new(clock),
             settings: self.settings.clone(),
         };
-        let Ok(engine) = Engine::start(parts).await else {
+        let engine = Engine::start(parts).await.ok()?;
+        Some(Node {
+            life,
+            engine,
+            runtime,
+            link,
+        })
+    }
+
+    async fn first_node(&self, clock: SimClock) -> bool {
+        if self.heritage == Heritage::Known {
+            self.free_what_was_held(clock.now()).await;
+        }
+        let Some(node) = self.begin(clock).await else {
             return false;
         };
+        let Node {
+            life,
+            engine,
+            runtime,
+            link,
+        } = node;
         if let Err(error) = self.set_up(&engine).await {
             self.model.wrong(format!("the set-up failed: {error}"));
             return false;
         }
-        let client = |label| Client {
-            engine: engine.clone(),
-            random: self.random.fork(label),
-            model: self.model.clone(),
-            plan: self.plan.clone(),
-        };
+        let client = |label| self.client(&engine, label, self.plan.clone());
         tokio::spawn(client(4).work());
         tokio::spawn(client(5).work());
         if self.plan.commands == Commands::All {
             tokio::spawn(kill_processes(runtime, self.random.fork(6)));
         }
+        if let Some(harsh) = &self.harsh {
+            tokio::spawn(harsh.cut_off(Arc::clone(&link), self.random.fork(8)));
+            tokio::spawn(self.follower(&engine));
+        }
         self.wait_for_the_end(&client(7)).await;
-        if self.faults == 0 && life == 0 {
+        if self.manners.faults == 0 && life == 0 && self.harsh.is_none() {
             self.model.check_slots();
         }
+        link.heal();
         if self.model.is_fine() {
+            self.model.check_post();
             check::at_the_end(&self.model, &engine).await;
+            follower::at_the_end(&engine, &self.model, &self.told).await;
         }
         true
     }
 
+    fn client(&self, engine: &Engine, label: u64, plan: Plan) -> Client {
+        Client {
+            engine: engine.clone(),
+            random: self.random.fork(label),
+            model: self.model.clone(),
+            plan,
+            workflow: self.workflow.clone(),
+            compatibility_date: self.compatibility_date,
+        }
+    }
+
+    fn follower(&self, engine: &Engine) -> impl Future<Output = ()> + 'static {
+        let with = (self.random.fork(9), Arc::clone(&self.told));
+        follower::follow(engine.clone(), self.model.clone(), with)
+    }
+
+    /// Other nodes on the same store, one after the other, for a while each.
+    async fn neighbours(&self, clock: impl Fn() -> SimClock) {
+        let Some(harsh) = self
+            .harsh
+            .as_ref()
+            .filter(|harsh| harsh.company == Company::Neighbours)
+        else {
+            return std::future::pending().await;
+        };
+        for _ in 0..harsh.neighbours {
+            pause(harsh.random.between(0, 400_000)).await;
+            let Some(node) = self.begin(clock()).await else {
+                continue;
+            };
+            self.neighbour(harsh, node).await;
+        }
+        std::future::pending().await
+    }
+
+    async fn neighbour(&self, harsh: &Harsh, node: Node) {
+        let busy = Arc::new(AtomicU64::new(0));
+        self.elsewhere.lock().push(Arc::clone(&busy));
+        let plan = Plan {
+            busy: Arc::clone(&busy),
+            ..self.plan.clone()
+        };
+        let client = self.client(&node.engine, 4, plan);
+        let tasks = [
+            tokio::spawn(client.work()),
+            tokio::spawn(kill_processes(node.runtime.clone(), self.random.fork(6))),
+            tokio::spawn(harsh.cut_off(Arc::clone(&node.link), self.random.fork(8))),
+            tokio::spawn(self.follower(&node.engine)),
+        ];
+        pause(harsh.random.between(1_000, 1_500_000)).await;
+        if harsh.random.chance(30) {
+            // It stops in order, if it can.
+            let stop = async {
+                node.engine.drain().await;
+                node.engine.shutdown().await;
+            };
+            // It may not be able to.
+            let _ = tokio::time::timeout(Duration::from_secs(60), stop).await;
+        }
+        for task in tasks {
+            task.abort();
+        }
+        node.link.set(Gate::Gone);
+        node.runtime.die();
+        busy.store(0, Ordering::Relaxed);
+    }
+
+    /// Clocks that are set, forward and back.
+    async fn steps_of_clocks(&self) {
+        let Some(harsh) = self.harsh.as_ref().filter(|harsh| harsh.clock_steps > 0) else {
+            return std::future::pending().await;
+        };
+        for _ in 0..harsh.clock_steps {
+            pause(harsh.random.between(100, 1_800_000)).await;
+            let clock = &self.clocks[usize::from(harsh.random.chance(40))];
+            clock.fetch_add(harsh.step(), Ordering::Relaxed);
+        }
+        std::future::pending().await
+    }
+
     async fn free_what_was_held(&self, now: Timestamp) {
+        self.model.all_free();
         let Ok(node) = self.store.register(now).await else {
             return;
         };
@@ -394,22 +549,31 @@ impl World {
     }
 
     async fn set_up(&self, engine: &Engine) -> Result<(), EngineError> {
-        if engine.script(ACCOUNT, "script").await?.is_none() {
-            let upload = upload(self.compatibility_date);
-            let uploaded = engine.upload_script(ACCOUNT, "script", upload).await?;
-            engine
-                .deploy_version(ACCOUNT, "script", &uploaded.version)
-                .await?;
-            let put = PutWorkflow {
-                script: "script".into(),
-                class_name: "Program".into(),
-                settings: self.workflow.clone(),
-            };
-            engine.put_workflow(ACCOUNT, WORKFLOW, put).await?;
+        while !self.is_set_up.load(Ordering::Relaxed) {
+            match self.set_up_workflow(engine).await {
+                Ok(()) => self.is_set_up.store(true, Ordering::Relaxed),
+                Err(EngineError::Store(_)) => pause(100).await,
+                Err(error) => return Err(error),
+            }
         }
         for number in 0..self.instances {
             self.create(engine, number).await?;
         }
+        Ok(())
+    }
+
+    async fn set_up_workflow(&self, engine: &Engine) -> Result<(), EngineError> {
+        let upload = upload(self.compatibility_date);
+        let uploaded = engine.upload_script(ACCOUNT, "script", upload).await?;
+        engine
+            .deploy_version(ACCOUNT, "script", &uploaded.version)
+            .await?;
+        let put = PutWorkflow {
+            script: "script".into(),
+            class_name: "Program".into(),
+            settings: self.workflow.clone(),
+        };
+        engine.put_workflow(ACCOUNT, WORKFLOW, put).await?;
         Ok(())
     }
 
@@ -436,10 +600,14 @@ impl World {
         while self.model.is_fine() {
             tokio::time::sleep(Duration::from_millis(self.random.between(1, 20_000))).await;
             check::no_panic(&self.model);
-            if self.faults == 0 && !self.workflow.schedules.is_empty() {
+            if self.manners.faults == 0 && self.harsh.is_none() && !self.workflow.schedules.is_empty() {
                 self.model.check_schedule();
             }
             let mut open = self.plan.left.load(Ordering::Relaxed) + self.plan.busy.load(Ordering::Relaxed);
+            open += { self.elsewhere.lock() }
+                .iter()
+                .map(|busy| busy.load(Ordering::Relaxed))
+                .sum::<u64>();
             for (no, _, id) in self.model.numbers() {
                 let status = self.model.ask(&id, |ledger| ledger.status);
                 if status == Some(Status::Paused) && self.random.chance(50) {
@@ -452,14 +620,15 @@ impl World {
             if open == 0 {
                 return;
             }
-            if self.model.idle_millis() > LONGEST_SILENCE_MILLIS {
+            let steps = self.harsh.as_ref().map_or(0, |harsh| harsh.clock_steps);
+            if self.model.idle_millis() > LONGEST_SILENCE_MILLIS * (1 + i64::from(steps)) {
                 self.model.wrong(check::stuck(&self.model));
             }
         }
     }
 }
 
-fn upload(compatibility_date: &str) -> Upload {
+pub(crate) fn upload(compatibility_date: &str) -> Upload {
     Upload {
         main_module: "index.js".into(),
         modules: vec![Module {

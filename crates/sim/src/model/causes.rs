@@ -66,6 +66,18 @@ pub(crate) enum Sent {
 }
 
 impl Causes {
+    /// What clients have sent, without what user code has done.
+    pub(super) fn of_clients(&self) -> Self {
+        Self {
+            events: self.events.clone(),
+            pauses: self.pauses,
+            resumes: self.resumes,
+            terminations: self.terminations.clone(),
+            restarts: self.restarts.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn sent(&mut self, sent: &Sent) {
         match sent {
             Sent::Event(number, event_type) => {

@@ -8,7 +8,7 @@ use super::attempt::{Failed, Verdict, Whose};
 use super::causes::Causes;
 use super::undo::UndoLedger;
 use super::watch::Watched;
-use super::{Rules, Weather};
+use super::{Clocks, Rules, Weather};
 use crate::program::{Attempts, Program, Spec};
 use bytes::Bytes;
 use cairn_core::{Entry, ErrorInfo, Record, Status, StepKey, StepKind, StepNo};
@@ -34,6 +34,7 @@ macro_rules! must {
 pub(super) use must;
 
 /// The durable history of one instance.
+#[derive(Clone)]
 pub(crate) struct Ledger {
     pub(crate) id: String,
     pub(crate) program: Arc<Program>,
@@ -68,6 +69,8 @@ pub(crate) struct Ledger {
     newest_epoch: i64,
     /// Entries there were when it was claimed.
     claimed_at: u64,
+    /// The entry with which it last ended.
+    last_end: u64,
     /// Steps that ended since the instance waits.
     woken: Option<StepKey>,
     /// How long it is kept after success and after an error, milliseconds.
@@ -124,6 +127,7 @@ pub(crate) enum Kept {
     Failed(ErrorInfo),
 }
 
+#[derive(Clone)]
 struct Event {
     seq: u64,
     at: i64,
@@ -162,6 +166,7 @@ impl Ledger {
             lease,
             newest_epoch: lease.map_or(0, |lease| lease.epoch),
             claimed_at: 1,
+            last_end: 0,
             woken: None,
             retention: (0, 0),
         }
@@ -204,6 +209,16 @@ impl Ledger {
         Ok(())
     }
 
+    /// Who holds it, as far as entries and claims say.
+    pub(super) fn lease(&self) -> Option<Lease> {
+        self.lease
+    }
+
+    /// Position of the entry with which it last ended, or 0.
+    pub(super) fn ended_at(&self) -> u64 {
+        self.last_end
+    }
+
     /// How a step ended, and at which entry, in an epoch.
     pub(crate) fn outcome(&self, epoch: u32, key: &StepKey) -> Option<&(u64, Kept)> {
         self.ended.get(epoch as usize)?.get(key)
@@ -242,7 +257,11 @@ impl Ledger {
 
     pub(super) fn follow(&mut self, entry: &Entry, payload: Option<&Bytes>, court: Court<'_>) -> Judged {
         let at = entry.at.0;
-        must!(at >= self.at, "time goes back from {}", self.at);
+        must!(
+            at >= self.at || court.1.clocks == Clocks::Set,
+            "time goes back from {}",
+            self.at
+        );
         self.at = at;
         let held = self.counts();
         must!(
@@ -297,6 +316,7 @@ impl Ledger {
             }
             Record::Terminated | Record::Completed | Record::Errored { .. } => {
                 self.end(&entry.record, payload, court)?;
+                self.last_end = self.entries;
             }
         }
         self.entries += 1;
@@ -766,7 +786,6 @@ impl Ledger {
         })
     }
 
-    /// The clock of the last entry.
     pub(super) fn last_at(&self) -> i64 {
         self.at
     }

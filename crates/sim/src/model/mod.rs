@@ -7,7 +7,9 @@
 mod attempt;
 mod causes;
 mod ledger;
+mod post;
 mod undo;
+mod views;
 mod watch;
 
 pub(crate) use causes::{End, Sent};
@@ -16,14 +18,17 @@ pub(crate) use watch::RunKey;
 
 use crate::program::{Program, Taste};
 use crate::random::Random;
-use cairn_core::{Entry, Limits, Timestamp};
-use cairn_store::{Commit, InstanceNo, Lease, NewInstance, Trigger};
+use cairn_core::{Entry, Limits, Record, Timestamp};
+use cairn_store::{Commit, InstanceNo, Lease, NewInstance, NodeId, Trigger};
 use causes::Causes;
 use parking_lot::Mutex;
+use post::Post;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::time::Instant;
+use views::Views;
 use watch::Watched;
 
 /// What holds in a world.
@@ -35,6 +40,34 @@ pub(crate) struct Rules {
     pub(crate) weather: Weather,
     /// How many instances may run at once.
     pub(crate) slots: Option<u32>,
+    pub(crate) company: Company,
+    pub(crate) clocks: Clocks,
+    pub(crate) versions: Versions,
+}
+
+/// Which version of their code instances run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// The one they started with, or were restarted on.
+    Pinned,
+    /// The latest.
+    Followed,
+}
+
+/// Whether clocks are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clocks {
+    Steady,
+    /// Forward and back: an entry may be older than the one before it.
+    Set,
+}
+
+/// How many nodes live at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    Alone,
+    /// Another one takes what is left to it, and loses it again.
+    Neighbours,
 }
 
 /// How errors that must not be retried are recorded.
@@ -55,7 +88,11 @@ pub(crate) enum Weather {
 
 /// The watcher. Outlives every crash.
 #[derive(Clone)]
-pub(crate) struct Model(Arc<Mutex<State>>);
+pub(crate) struct Model {
+    state: Arc<Mutex<State>>,
+    /// The latest that any clock has shown.
+    latest: Arc<AtomicI64>,
+}
 
 struct State {
     rules: Rules,
@@ -66,6 +103,12 @@ struct State {
     instances: BTreeMap<InstanceNo, Instance>,
     by_id: BTreeMap<String, InstanceNo>,
     runs: BTreeMap<RunKey, Watched>,
+    /// Ids of instances that were removed, with what clients had sent them.
+    deleted: BTreeMap<String, Causes>,
+    /// Which node a life is.
+    nodes: BTreeMap<u64, NodeId>,
+    /// Until when nodes have said that they live, and whose instances anybody may take.
+    leases: BTreeMap<NodeId, i64>,
     violations: Vec<String>,
     log: Log,
     nonces: u64,
@@ -81,6 +124,13 @@ struct Instance {
     ledger: Ledger,
     causes: Causes,
     last_run: Option<RunKey>,
+    views: Views,
+    post: Post,
+    created_at: Timestamp,
+    /// The version it is pinned to.
+    version: String,
+    /// Whether the node that held it was given up.
+    free: bool,
 }
 
 /// All that happened, as a digest and, when asked for, as text.
@@ -165,7 +215,7 @@ impl State {
 impl Model {
     /// While the node lives no firing is left out.
     pub(crate) fn check_schedule(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let now = state.now() - FIRES_WITHIN;
         let due = now - now.rem_euclid(FIRES_EVERY);
         if due > state.base && state.fired < due {
@@ -174,7 +224,7 @@ impl Model {
     }
 
     pub(crate) fn new(rules: Rules, seed: (u64, Taste), verbosity: Verbosity) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             rules,
             base: 0,
             start: None,
@@ -182,6 +232,9 @@ impl Model {
             instances: BTreeMap::new(),
             by_id: BTreeMap::new(),
             runs: BTreeMap::new(),
+            deleted: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            leases: BTreeMap::new(),
             violations: Vec::new(),
             log: Log {
                 digest: 0xcbf2_9ce4_8422_2325,
@@ -194,12 +247,28 @@ impl Model {
             undone: 0,
             last_activity: 0,
             fired: 0,
-        })))
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            latest: Arc::default(),
+        }
+    }
+
+    /// A clock shows this.
+    pub(crate) fn clock_shows(&self, at: i64) {
+        self.latest.fetch_max(at, Ordering::Relaxed);
+    }
+
+    /// A node has a number.
+    pub(crate) fn registered(&self, life: u64, node: NodeId) {
+        let mut state = self.state.lock();
+        state.log(format_args!("life {life} is node {}", node.0));
+        state.nodes.insert(life, node);
     }
 
     /// The node begins another life.
     pub(crate) fn live(&self, base: i64) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.base = base;
         state.start = Some(Instant::now());
         state.last_activity = state.last_activity.max(base);
@@ -210,48 +279,48 @@ impl Model {
     }
 
     pub(crate) fn rules(&self) -> Rules {
-        self.0.lock().rules.clone()
+        self.state.lock().rules.clone()
     }
 
     /// How long nothing has happened, simulated milliseconds.
     pub(crate) fn idle_millis(&self) -> i64 {
-        let state = self.0.lock();
+        let state = self.state.lock();
         state.now() - state.last_activity
     }
 
     /// Something is wrong.
     pub(crate) fn wrong(&self, text: String) {
-        self.0.lock().wrong(text);
+        self.state.lock().wrong(text);
     }
 
     pub(crate) fn violations(&self) -> Vec<String> {
-        self.0.lock().violations.clone()
+        self.state.lock().violations.clone()
     }
 
     pub(crate) fn is_fine(&self) -> bool {
-        self.0.lock().violations.is_empty()
+        self.state.lock().violations.is_empty()
     }
 
     /// Digest and length of the log, callbacks and handlers executed.
     pub(crate) fn figures(&self) -> (u64, u64, u64, u64) {
-        let state = self.0.lock();
+        let state = self.state.lock();
         (state.log.digest, state.log.lines, state.executions, state.undone)
     }
 
     /// The log as text, if it was kept.
     pub(crate) fn text(&self) -> Vec<String> {
-        self.0.lock().log.text.clone().unwrap_or_default()
+        self.state.lock().log.text.clone().unwrap_or_default()
     }
 
     pub(crate) fn nonce(&self) -> u64 {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.nonces += 1;
         state.nonces
     }
 
     /// The program of an instance.
     pub(crate) fn program(&self, id: &str) -> Arc<Program> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(instance) = state.instance(id) {
             return Arc::clone(&instance.ledger.program);
         }
@@ -261,11 +330,11 @@ impl Model {
 
     /// The store has created an instance.
     pub(crate) fn created(&self, no: InstanceNo, new: &NewInstance, lease: Option<Lease>) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let (seed, taste) = state.seed;
         let at = new.created_at.0;
         state.log(format_args!("created {} as {}", new.id, no.0));
-        state.last_activity = at;
+        state.last_activity = state.now();
         if new.trigger == Trigger::Cron
             && let Err(fault) = state.fires(&new.id, at)
         {
@@ -276,8 +345,16 @@ impl Model {
         let instance = Instance {
             workflow: new.workflow,
             ledger,
-            causes: Causes::default(),
+            causes: state
+                .deleted
+                .get(&new.id)
+                .map_or_else(Causes::default, Causes::of_clients),
             last_run: None,
+            views: Views::default(),
+            post: Post::default(),
+            created_at: new.created_at,
+            version: new.script_version.clone(),
+            free: false,
         };
         state.instances.insert(no, instance);
         state.by_id.insert(new.id.clone(), no);
@@ -285,32 +362,87 @@ impl Model {
 
     /// The store has given an instance to a node.
     pub(crate) fn claimed(&self, no: InstanceNo, lease: Lease) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.log(format_args!(
             "claimed {} by {} at {}",
             no.0, lease.node.0, lease.epoch
         ));
-        if let Some(instance) = state.instances.get_mut(&no)
-            && let Err(fault) = instance.ledger.claimed(lease)
-        {
+        let company = state.rules.company;
+        let Some(instance) = state.instances.get_mut(&no) else {
+            return;
+        };
+        let holder = instance.ledger.lease();
+        let is_taken = holder.is_some_and(|holder| holder.node != lease.node) && !instance.free;
+        instance.free = false;
+        if company == Company::Neighbours {
+            instance.views.taken_away(&instance.ledger, lease);
+        }
+        if let Err(fault) = instance.ledger.claimed(lease) {
+            state.wrong(fault);
+        }
+        if is_taken {
+            state.wrong(format!("{} is taken from {holder:?}, who holds it", no.0));
+        }
+    }
+
+    /// A node says until when it lives.
+    pub(crate) fn renewed(&self, node: NodeId, until: Timestamp) {
+        self.state.lock().leases.insert(node, until.0);
+    }
+
+    /// A node looks for what is due: what those held whose time is over is free.
+    pub(crate) fn frees(&self, node: NodeId, now: Timestamp) {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        for instance in state.instances.values_mut() {
+            let Some(holder) = instance.ledger.lease().map(|lease| lease.node) else {
+                continue;
+            };
+            let until = state.leases.get(&holder).copied();
+            instance.free |= holder != node && until.is_none_or(|until| until < now.0);
+        }
+    }
+
+    /// All nodes before this one are known to be dead.
+    pub(crate) fn all_free(&self) {
+        let mut state = self.state.lock();
+        state.leases.clear();
+        for instance in state.instances.values_mut() {
+            instance.free = true;
+        }
+    }
+
+    /// Inboxes are empty: what the store has accepted has come out of them.
+    pub(crate) fn check_post(&self) {
+        let mut state = self.state.lock();
+        let left = state.instances.values().find_map(|instance| {
+            let left = instance.post.left()?;
+            Some(format!("event {left} for {} was lost", instance.ledger.id))
+        });
+        if let Some(fault) = left {
             state.wrong(fault);
         }
     }
 
     /// The store has removed an instance.
     pub(crate) fn removed(&self, no: InstanceNo) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.log(format_args!("removed {}", no.0));
         if let Some(instance) = state.instances.remove(&no) {
             state.by_id.remove(&instance.ledger.id);
+            // A command may be on its way to what comes under this id.
+            state
+                .deleted
+                .insert(instance.ledger.id, instance.causes.of_clients());
         }
     }
 
     /// The store has written a commit.
     pub(crate) fn committed(&self, commit: &Commit) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let state = &mut *state;
         let now = state.now();
+        let latest = now.max(self.latest.load(Ordering::Relaxed));
         let Some(instance) = state.instances.get_mut(&commit.instance) else {
             return state.wrong(format!("a commit to the unknown instance {}", commit.instance.0));
         };
@@ -318,6 +450,8 @@ impl Model {
         let live = instance.last_run.and_then(|run| state.runs.get(&run));
         let live = live.filter(|run| run.is_of(commit.lease));
         let mut faults = Vec::new();
+        let was_final = instance.ledger.status.is_final();
+        let mut restarts = false;
         for (bytes, payload) in &commit.entries {
             let entry = match Entry::decode(bytes) {
                 Ok(entry) => entry,
@@ -326,6 +460,7 @@ impl Model {
                     break;
                 }
             };
+            restarts |= matches!(entry.record, Record::Restarted | Record::RestartedFrom { .. });
             state.log.add(
                 now,
                 format_args!("{}: {} {:?}", instance.ledger.id, entry.at.0, entry.record),
@@ -343,7 +478,34 @@ impl Model {
             }
         }
         if faults.is_empty()
-            && let Err(fault) = instance.ledger.check_commit(commit, (now, &state.rules))
+            && let Err(fault) = instance.ledger.check_commit(commit, (latest, &state.rules))
+        {
+            faults.push(format!("{}: {fault}", instance.ledger.id));
+        }
+        if let Some(release) = commit.release {
+            let wake_at = release.wake_at.map(|at| at.0);
+            let lease = commit.lease;
+            state.log.add(
+                now,
+                format_args!(
+                    "{}: node {} lets go until {wake_at:?}",
+                    instance.ledger.id, lease.node.0
+                ),
+            );
+        }
+        if let Some(repin) = &commit.repin {
+            if state.rules.versions == Versions::Pinned && !restarts {
+                faults.push(format!(
+                    "{}: another version without a restart",
+                    instance.ledger.id
+                ));
+            }
+            instance.version.clone_from(&repin.script_version);
+        }
+        if faults.is_empty()
+            && let Err(fault) = instance
+                .post
+                .consumed(commit, (&instance.ledger, was_final, &state.rules))
         {
             faults.push(format!("{}: {fault}", instance.ledger.id));
         }
@@ -354,7 +516,7 @@ impl Model {
 
     /// Where nothing died and nothing failed, never more instances ran than may.
     pub(crate) fn check_slots(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let Some(slots) = state.rules.slots else {
             return;
         };
@@ -375,7 +537,7 @@ impl Model {
 
     /// Asks the ledger of an instance.
     pub(crate) fn ask<T>(&self, id: &str, question: impl FnOnce(&Ledger) -> T) -> Option<T> {
-        self.0
+        self.state
             .lock()
             .instance(id)
             .map(|instance| question(&instance.ledger))
@@ -383,7 +545,7 @@ impl Model {
 
     /// Number, workflow and id of all instances there are.
     pub(crate) fn numbers(&self) -> Vec<(InstanceNo, i64, String)> {
-        let state = self.0.lock();
+        let state = self.state.lock();
         let instances = state.instances.iter();
         instances
             .map(|(no, instance)| (*no, instance.workflow, instance.ledger.id.clone()))
@@ -392,7 +554,7 @@ impl Model {
 
     /// An instance is gone after its retention.
     pub(crate) fn expired(&self, no: InstanceNo, now: Timestamp) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let fault = state
             .instances
             .get(&no)
@@ -404,9 +566,14 @@ impl Model {
         self.removed(no);
     }
 
+    /// The number of an instance.
+    pub(crate) fn number(&self, id: &str) -> Option<InstanceNo> {
+        self.state.lock().by_id.get(id).copied()
+    }
+
     /// The ids of all instances there are.
     pub(crate) fn ids(&self) -> Vec<String> {
-        self.0.lock().by_id.keys().cloned().collect()
+        self.state.lock().by_id.keys().cloned().collect()
     }
 }
 

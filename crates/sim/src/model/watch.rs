@@ -2,13 +2,13 @@
 
 use super::causes::{Called, End, Sent, Threw};
 use super::ledger::{Kept, Ledger, Mark, StepFacts};
-use super::{Instance, Model, State};
+use super::{Company, Instance, Model, State, Versions};
 use crate::program::Spec;
 use bytes::Bytes;
 use cairn_core::{ErrorInfo, Purpose, RestartFrom, RollbackResult, StepCall, StepKey, Undo};
 use cairn_engine::{CommandDone, EngineError, Status};
 use cairn_runtime::{Known, Outcome, RunId, RunRollback, StartRun, Value};
-use cairn_store::{InstanceNo, Lease};
+use cairn_store::{InboxNo, InstanceNo, Lease};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A run, of one life of one process.
@@ -89,42 +89,53 @@ impl State {
 impl Model {
     /// The engine starts a run.
     pub(crate) fn begins(&self, run: RunKey, start: &StartRun) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let id = &start.instance_id;
         state.log(format_args!(
             "{id}: run {}.{} {:?}",
             run.0, run.1.0, start.purpose
         ));
-        let Some(no) = state.by_id.get(id).copied() else {
+        let no = state.by_id.get(id).copied();
+        let created_at = no.and_then(|no| Some(state.instances.get(&no)?.created_at));
+        if created_at != Some(start.created_at) && state.deleted.contains_key(id) {
+            // Whoever starts it has not heard of that.
+            return;
+        }
+        let Some(no) = no else {
             return state.wrong(format!("a run of {id}, which there is not"));
+        };
+        let node = match state.rules.company {
+            Company::Alone => None,
+            Company::Neighbours => state.nodes.get(&run.0).copied(),
         };
         let Some(instance) = state.instances.get_mut(&no) else {
             return;
         };
-        let ledger = &instance.ledger;
-        let fault = check_history(ledger, start).err();
+        let (view, fault) = match instance.views.of((&instance.ledger, node), start) {
+            Ok(view) => (view, None),
+            Err(fault) => (&instance.ledger, Some(fault)),
+        };
+        let of_version = *start.worker.0 == *instance.version;
+        let is_current = view.lease_epoch() == instance.ledger.lease_epoch();
         let watched = Watched {
             no,
-            epoch: ledger.epoch,
+            epoch: view.epoch,
             purpose: start.purpose,
-            begun: ledger.entries,
-            lease_epoch: ledger.lease_epoch(),
+            begun: view.entries,
+            lease_epoch: view.lease_epoch(),
             called: BTreeMap::new(),
             executed: BTreeSet::new(),
             undone: BTreeSet::new(),
-            undone_before: ledger
-                .undo
-                .as_ref()
-                .map_or_else(Vec::new, |undo| undo.done.clone()),
+            undone_before: view.undo.as_ref().map_or_else(Vec::new, |undo| undo.done.clone()),
             ended: false,
             lost: false,
         };
-        instance.last_run = Some(run);
-        let undoes = ledger.status == Status::RollingBack;
-        let is_wrong = undoes != (start.purpose == Purpose::Rollback);
+        if watched.lease_epoch == instance.ledger.lease_epoch() {
+            instance.last_run = Some(run);
+        }
         state.runs.insert(run, watched);
-        if is_wrong {
-            state.wrong(format!("{id}: a run for {:?}", start.purpose));
+        if is_current && !of_version && state.rules.versions == Versions::Pinned {
+            state.wrong(format!("{id}: a run on the version {:?}", start.worker));
         }
         if let Some(fault) = fault {
             state.wrong(fault);
@@ -133,7 +144,7 @@ impl Model {
 
     /// The process of a run has died.
     pub(crate) fn lost(&self, run: RunKey) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(watched) = state.runs.get_mut(&run) {
             watched.lost = true;
         }
@@ -141,7 +152,7 @@ impl Model {
 
     /// User code has called a step.
     pub(crate) fn called(&self, run: RunKey, call: &StepCall, (eager, parent): (bool, Option<StepKey>)) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let now = state.now();
         state.judge(run, |watched, instance| {
             watched.called.insert(call.key.clone(), now);
@@ -157,7 +168,7 @@ impl Model {
 
     /// A callback begins.
     pub(crate) fn executes(&self, run: RunKey, key: &StepKey, attempt: u32) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.executions += 1;
         state.log(format_args!("run {}.{} executes {key} {attempt}", run.0, run.1.0));
         state.judge(run, |watched, instance| {
@@ -184,7 +195,7 @@ impl Model {
 
     /// A callback returns.
     pub(crate) fn returned(&self, run: RunKey, (key, attempt): (&StepKey, u32), output: &Value) {
-        self.0.lock().judge(run, |watched, instance| {
+        self.state.lock().judge(run, |watched, instance| {
             let cause = (watched.epoch, key.clone(), attempt);
             let returned = instance.causes.returned.entry(cause).or_default();
             returned.push(output.as_bytes().clone());
@@ -194,7 +205,7 @@ impl Model {
 
     /// A callback returns a stream of these pieces.
     pub(crate) fn streams(&self, run: RunKey, (key, attempt): (&StepKey, u32), pieces: &[Bytes]) {
-        self.0.lock().judge(run, |watched, instance| {
+        self.state.lock().judge(run, |watched, instance| {
             let cause = (watched.epoch, key.clone(), attempt);
             let streamed = instance.causes.streamed.entry(cause).or_default();
             streamed.push(pieces.to_vec());
@@ -204,7 +215,7 @@ impl Model {
 
     /// The journal names a stream, whose pieces in the store are these.
     pub(crate) fn names_stream(&self, no: InstanceNo, pieces: &[Bytes]) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let Some(instance) = state.instances.get(&no) else {
             return;
         };
@@ -224,7 +235,7 @@ impl Model {
         (key, attempt): (&StepKey, u32),
         (error, delay): (ErrorInfo, Option<Result<u64, ErrorInfo>>),
     ) {
-        self.0.lock().judge(run, |watched, instance| {
+        self.state.lock().judge(run, |watched, instance| {
             let cause = (watched.epoch, key.clone(), attempt);
             instance
                 .causes
@@ -238,7 +249,7 @@ impl Model {
 
     /// User code learns how a step ended; `own` is what it has returned itself.
     pub(crate) fn sees(&self, run: RunKey, key: &StepKey, (outcome, own): (&Outcome, Option<&Value>)) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let seen = kept_of(outcome, own);
         state.log(format_args!("run {}.{} sees {key} {seen:?}", run.0, run.1.0));
         let limit = state.rules.limits.steps;
@@ -254,7 +265,8 @@ impl Model {
             }
             match seen {
                 Kept::Failed(error)
-                    if error.message.starts_with("The limit of") && ledger.step_calls() >= limit =>
+                    if error.message.starts_with("The limit of")
+                        && (ledger.step_calls() >= limit || watched.lease_epoch < ledger.lease_epoch()) =>
                 {
                     // It has not started: the next call of this name is this step.
                     watched.executed.retain(|(executed, _)| executed != key);
@@ -268,7 +280,7 @@ impl Model {
     /// The engine wants a handler to be called.
     pub(crate) fn wants_undone(&self, run: RunKey, rollback: &RunRollback) {
         let (key, attempt) = (&rollback.key, rollback.attempt);
-        self.0.lock().judge(run, |watched, instance| {
+        self.state.lock().judge(run, |watched, instance| {
             let ledger = &instance.ledger;
             if ledger.epoch != watched.epoch {
                 return Ok(());
@@ -299,7 +311,7 @@ impl Model {
 
     /// A handler is called.
     pub(crate) fn undoes(&self, run: RunKey, key: &StepKey, attempt: u32) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.undone += 1;
         state.log(format_args!(
             "run {}.{} rolls back {key} {attempt}",
@@ -326,7 +338,7 @@ impl Model {
 
     /// A handler has ended, or is not there.
     pub(crate) fn undone(&self, run: RunKey, (key, attempt): (&StepKey, u32), result: &RollbackResult) {
-        self.0.lock().judge(run, |watched, instance| {
+        self.state.lock().judge(run, |watched, instance| {
             let cause = (watched.epoch, key.clone(), attempt);
             instance
                 .causes
@@ -340,7 +352,7 @@ impl Model {
 
     /// `run()` has ended.
     pub(crate) fn ends(&self, run: RunKey, end: End) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.log(format_args!("run {}.{} ends {end:?}", run.0, run.1.0));
         state.judge(run, |watched, instance| {
             watched.ended = true;
@@ -349,30 +361,47 @@ impl Model {
         });
     }
 
+    /// The store has put an event into an inbox.
+    pub(crate) fn posted(&self, no: InstanceNo, message: InboxNo, payload: &Bytes) {
+        let mut state = self.state.lock();
+        state.log(format_args!("message {} for {}", message.0, no.0));
+        if let Some(instance) = state.instances.get_mut(&no) {
+            instance.post.add(message, payload);
+        }
+    }
+
     /// A client sends something; the length of the journal by then.
-    pub(crate) fn sends(&self, id: &str, sent: &Sent) -> u64 {
-        let mut state = self.0.lock();
+    pub(crate) fn sends(&self, id: &str, sent: &Sent) -> (Option<InstanceNo>, u64) {
+        let mut state = self.state.lock();
         state.log(format_args!("{id}: a client sends {sent:?}"));
+        if let Some(causes) = state.deleted.get_mut(id) {
+            causes.sent(sent);
+        }
+        let no = state.by_id.get(id).copied();
         let Some(instance) = state.instance(id) else {
-            return 0;
+            return (None, 0);
         };
         instance.causes.sent(sent);
-        instance.ledger.entries
+        (no, instance.ledger.entries)
     }
 
     /// A client is told what became of what he sent.
     pub(crate) fn answered(
         &self,
         id: &str,
-        (sent, from): (&Sent, u64),
+        (sent, (no, from)): (&Sent, (Option<InstanceNo>, u64)),
         answer: &Result<CommandDone, EngineError>,
     ) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let said = match answer {
             Ok(done) => done.status.as_str().to_owned(),
             Err(error) => error.to_string(),
         };
         state.log(format_args!("{id}: the answer to {sent:?} is {said}"));
+        if state.by_id.get(id).copied() != no {
+            // It was deleted meanwhile.
+            return;
+        }
         let Some(instance) = state.instance(id) else {
             return;
         };
@@ -388,7 +417,7 @@ impl Model {
 }
 
 /// A run is shown all steps that have started, and how they ended: nothing that is not durable, and all that was when the instance was taken up.
-fn check_history(ledger: &Ledger, start: &StartRun) -> Result<(), String> {
+pub(super) fn check_history(ledger: &Ledger, start: &StartRun) -> Result<(), String> {
     let id = &ledger.id;
     let keys = |step: &StepFacts| step.key.clone();
     if !start.history.iter().map(|step| &step.key).eq(ledger

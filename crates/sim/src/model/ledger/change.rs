@@ -54,7 +54,7 @@ impl Ledger {
                 (from, Status::Paused, mark)
             }
             Record::Resumed { shift_millis } => {
-                let shift = self.at - self.paused_at.take().ok_or("it was not paused")?;
+                let shift = (self.at - self.paused_at.take().ok_or("it was not paused")?).max(0);
                 must!(as_i64(*shift_millis) == shift, "the pause took {shift}");
                 self.shift(shift);
                 (&[Status::Paused][..], Status::Queued, Some(Mark::Resume))
