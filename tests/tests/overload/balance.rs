@@ -68,7 +68,7 @@ fn each_instance(client: &mut Client, mut see: impl FnMut(&str, &str)) {
     }
 }
 
-/// Of some of them: each step was executed once, and the output is what the steps gave.
+/// Of some of each client's instances: each step was executed once, and the output is what the steps gave.
 pub(crate) fn once(client: &mut Client, promised: &[Promised], of_each: usize) {
     for Promised { prefix, numbers } in promised {
         for number in numbers.iter().step_by(numbers.len().div_ceil(of_each).max(1)) {
