@@ -63,11 +63,12 @@ pub(crate) async fn run(
             figures.note("instances/s, created and run", side, flow(server, CREATED).await?);
         }
     }
-    for (side, server, count) in [(Side::Few, &few, FEW), (Side::Many, &many, finished)] {
-        for (name, path) in requests(server, count).await? {
-            for _ in 0..ASKED {
+    let asked = (requests(&few, FEW).await?, requests(&many, finished).await?);
+    for ((name, of_few), (_, of_many)) in asked.0.iter().zip(&asked.1) {
+        for _ in 0..ASKED {
+            for (side, server, path) in [(Side::Few, &few, of_few), (Side::Many, &many, of_many)] {
                 let begun = Instant::now();
-                server.get(&path).await?;
+                server.get(path).await?;
                 figures.note(name, side, begun.elapsed().as_secs_f64() * 1_000.0);
             }
         }

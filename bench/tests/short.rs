@@ -63,6 +63,35 @@ fn cairn_alone_has_a_figure_for_each_workload() {
 }
 
 #[test]
+fn sleepers_cost_and_lateness_have_figures_and_none_wakes_early() {
+    let Some(cairn) = cairn() else { return };
+    // An instance that wakes before its time makes the command fail.
+    let said = bench(
+        &cairn,
+        &["--only", "sleepers", "--sleeping", "1000", "--due", "300"],
+    );
+    let late = said.lines().filter(|row| row.contains("    late, 300")).count();
+    assert_eq!(late, 2, "{said}");
+    assert!(
+        said.contains("resident MiB of cairn with 1000 sleeping"),
+        "{said}"
+    );
+}
+
+#[test]
+fn many_finished_instances_are_compared_with_few() {
+    let Some(cairn) = cairn() else { return };
+    let said = bench(
+        &cairn,
+        &["--only", "million", "--finished", "2000", "--rounds", "1"],
+    );
+    let ratios = said
+        .lines()
+        .filter_map(|row| row.split_whitespace().last()?.parse::<f64>().ok());
+    assert_eq!(ratios.filter(|ratio| *ratio > 0.0).count(), 15, "{said}");
+}
+
+#[test]
 fn every_peer_has_a_figure_beside_cairn_for_each_workload() {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/node_modules");
     let peers = or_skip(modules, "npm install --no-save --ignore-scripts, in bench/peers");
