@@ -1,11 +1,11 @@
-//! Worlds on every test run: 10,000 where `CI=true`, a few hundred elsewhere, each twice with the same outcome.
+//! Worlds on every test run: 5,000 where `CI=true`, a few hundred elsewhere, each twice with the same outcome.
 //! `cargo run --release -p cairn-sim -- --seeds 1000000` for more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 fn worlds() -> u64 {
     if std::env::var("CI").is_ok_and(|ci| ci == "true") {
-        10_000
+        5_000
     } else {
         400
     }
