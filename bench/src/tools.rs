@@ -35,10 +35,9 @@ pub(crate) struct Tools {
 impl Tools {
     /// Finds or installs what these systems need, and says what to do where that fails.
     pub(crate) fn find(cairn: &Path, systems: &[System]) -> anyhow::Result<Self> {
-        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
         let mut tools = Self {
             cairn: cairn.to_owned(),
-            peers,
+            peers: peers()?,
             node: PathBuf::new(),
             postgres: PathBuf::new(),
         };
@@ -157,6 +156,15 @@ impl Tools {
             "the peers need Node 22.12 or later, and there is neither one on PATH nor the one of bench/peers",
         )
     }
+}
+
+/// `bench/peers` of the repository this runs in, or of the one it was built in.
+fn peers() -> anyhow::Result<PathBuf> {
+    let folders = [PathBuf::from("bench"), PathBuf::from(env!("CARGO_MANIFEST_DIR"))];
+    let mut found = folders.into_iter().map(|folder| folder.join("peers"));
+    let found = found.find(|folder| folder.join("package.json").is_file());
+    let found = found.context("there is no bench/peers here: run this in the root of the repository")?;
+    Ok(found.canonicalize()?)
 }
 
 /// The first line that a program says.
