@@ -31,6 +31,8 @@ const TURN_MAX: usize = 1_024;
 const CLAIM_MAX: usize = 256;
 /// How long a node waits before it tries again what the store refused, milliseconds.
 const STORE_RETRY_MILLIS: u64 = 1_000;
+/// How long an instance whose data is damaged is left alone, milliseconds: somebody may delete it or put the data back.
+const DAMAGE_RETRY_MILLIS: u64 = 60_000;
 
 struct Dispatcher {
     shared: Arc<Shared>,
@@ -429,8 +431,14 @@ impl Dispatcher {
                 self.missed_mail.insert(instance);
             }
             Err(error) => {
-                tracing::error!(%error, "an instance with a message could not be claimed; trying again");
-                self.reclaims.insert((now.plus(STORE_RETRY_MILLIS), instance));
+                tracing::error!(%error, instance = instance.0, "an instance could not be claimed; trying again");
+                let pause = match error {
+                    StoreError::Corrupt(_) => DAMAGE_RETRY_MILLIS,
+                    StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Refused(_) => {
+                        STORE_RETRY_MILLIS
+                    }
+                };
+                self.reclaims.insert((now.plus(pause), instance));
             }
         }
     }
@@ -530,7 +538,8 @@ impl Dispatcher {
                 );
                 self.drop_driver(instance);
                 self.shared.slots.release(instance);
-                let replies = self.unanswered.fenced(instance);
+                let comes = self.reclaims.iter().any(|(_, claimed)| *claimed == instance);
+                let replies = self.unanswered.fenced(instance, comes);
                 self.cannot_tell(replies);
             }
             Err(CommitFailure::Store(_)) => self.reclaim(now.plus(STORE_RETRY_MILLIS), instance),

@@ -1,8 +1,8 @@
 //! Scripts, workflows, their versions, and settings.
 
 use super::read::{limit, timestamp};
-use super::schedule;
 use super::transaction::Transaction;
+use super::{checksum, schedule};
 use crate::{
     DeployedWorkflow, NewScriptVersion, NewWorkflow, ScriptModules, ScriptRow, ScriptVersionRow, StoreError,
     WorkflowPage, WorkflowRow, WorkflowVersionRow,
@@ -42,9 +42,9 @@ pub(super) fn add_script_version(
     for (position, (name, content)) in new.modules.iter().enumerate() {
         connection
             .prepare_cached(
-                "INSERT INTO script_module (version, position, name, content) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO script_module (version, position, name, content, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![version, limit(position), name, &content[..]])?;
+            .execute(params![version, limit(position), name, &content[..], checksum::of(&[content])])?;
     }
     Ok(())
 }
@@ -133,11 +133,20 @@ pub(super) fn script_modules(
         return Ok(None);
     };
     let modules = connection
-        .prepare_cached("SELECT name, content FROM script_module WHERE version = ?1 ORDER BY position")?
+        .prepare_cached(
+            "SELECT name, content, checksum FROM script_module WHERE version = ?1 ORDER BY position",
+        )?
         .query_map([no], |row| {
-            Ok((row.get(0)?, Bytes::from(row.get::<_, Vec<u8>>(1)?)))
+            Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?, row.get(2)?))
         })?
-        .collect::<Result<_, _>>()?;
+        .map(|module| {
+            let (name, content, checksum): (String, _, _) = module?;
+            checksum::check(checksum, &[&content], || {
+                format!("module {name} of version {version} of {script}")
+            })?;
+            Ok((name, Bytes::from(content)))
+        })
+        .collect::<Result<_, StoreError>>()?;
     Ok(Some(ScriptModules {
         account,
         script,

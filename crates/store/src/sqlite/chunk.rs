@@ -53,6 +53,18 @@ pub(super) fn decode(chunk: Vec<u8>, journal: &mut Vec<JournalEntry>) -> Result<
     decode_at(chunk, begin, journal)
 }
 
+/// Refuses a chunk that does not have the checksum it was written with.
+pub(super) fn verify(chunk: &[u8]) -> Result<(), StoreError> {
+    let (checksum, rest) = chunk
+        .split_first_chunk::<4>()
+        .ok_or_else(|| damaged("it is too short"))?;
+    if crc32fast::hash(rest) == u32::from_le_bytes(*checksum) {
+        Ok(())
+    } else {
+        Err(damaged("its checksum does not match"))
+    }
+}
+
 /// The position of the first entry of a chunk, unchecked.
 pub(super) fn first(chunk: &[u8]) -> Result<Seq, StoreError> {
     let head = chunk.get(4..).ok_or_else(|| damaged("it is too short"))?;
@@ -66,14 +78,9 @@ pub(super) fn decode_at(
     begin: Seq,
     journal: &mut Vec<JournalEntry>,
 ) -> Result<(), StoreError> {
+    verify(&chunk)?;
     let mut rest = Bytes::from(chunk);
-    if rest.len() < 4 {
-        return Err(damaged("it is too short"));
-    }
-    let checksum = rest.get_u32_le();
-    if crc32fast::hash(&rest) != checksum {
-        return Err(damaged("its checksum does not match"));
-    }
+    rest.advance(4);
     let first = take_number(&mut rest)?;
     if first != begin.0 {
         return Err(damaged("it does not begin where the chunk before it ends"));

@@ -1,8 +1,8 @@
 //! New instances.
 
 use super::blocks::Counted;
-use super::chunk;
 use super::transaction::Transaction;
+use super::{checksum, chunk};
 use crate::{CreateError, InstanceNo, Lease, NewInstance, NodeId, Start, StoreError};
 use bytes::Bytes;
 use cairn_core::{Seq, Status};
@@ -104,8 +104,15 @@ pub(super) fn append(
         if let Some(payload) = payload.filter(|payload| chunk::is_apart(payload)) {
             transaction
                 .connection
-                .prepare_cached("INSERT INTO payload (instance, seq, bytes) VALUES (?1, ?2, ?3)")?
-                .execute(params![instance, seq.cast_signed(), &payload[..]])?;
+                .prepare_cached(
+                    "INSERT INTO payload (instance, seq, bytes, checksum) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![
+                    instance,
+                    seq.cast_signed(),
+                    &payload[..],
+                    checksum::of(&[payload])
+                ])?;
         }
     }
     let no = transaction

@@ -1,7 +1,7 @@
 //! A database looked at from outside, while a server may be using it: what it is, how large, and whether it is sound.
 
 use super::open::database_in;
-use super::schema;
+use super::{checksum, schema};
 use crate::StoreError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{self, File, TryLockError};
@@ -123,7 +123,18 @@ fn soundness(connection: &Connection, patience: Duration) -> Result<Soundness, S
 
 fn check(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
     let mut statement = connection.prepare(&format!("PRAGMA quick_check({PROBLEMS})"))?;
-    statement.query_map([], |row| row.get(0))?.collect()
+    let problems: Vec<String> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    if problems != ["ok"] {
+        return Ok(problems);
+    }
+    let problems = checksum::problems(connection, PROBLEMS)?;
+    Ok(if problems.is_empty() {
+        vec!["ok".to_owned()]
+    } else {
+        problems
+    })
 }
 
 #[cfg(test)]

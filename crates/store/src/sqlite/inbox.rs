@@ -1,7 +1,7 @@
 //! Messages to instances.
 
-use super::read;
 use super::transaction::Transaction;
+use super::{checksum, read};
 use crate::instance::DUE_AT_ONCE;
 use crate::{InboxNo, NewMessage, SendError, StoreError};
 use rusqlite::{OptionalExtension, params};
@@ -26,8 +26,16 @@ pub(super) fn send(
     let no = transaction.next_message();
     transaction
         .connection
-        .prepare_cached("INSERT INTO inbox (instance, no, command, payload) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![instance, no, message.command, message.payload.as_deref()])?;
+        .prepare_cached(
+            "INSERT INTO inbox (instance, no, command, payload, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            instance,
+            no,
+            message.command,
+            message.payload.as_deref(),
+            checksum::of(&[&message.command, message.payload.as_deref().unwrap_or_default()])
+        ])?;
     if is_free {
         transaction
             .connection

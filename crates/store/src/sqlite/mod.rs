@@ -7,11 +7,13 @@ mod access;
 pub mod backup;
 mod blocks;
 mod catalog;
+mod checksum;
 mod chunk;
 mod claim;
 mod commit;
 mod create;
 mod cron;
+mod cut;
 mod deployed;
 pub mod examine;
 mod fold;
@@ -91,6 +93,7 @@ impl SqliteStore {
     /// [`StoreError::Corrupt`] and [`StoreError::Unavailable`] when it cannot be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let file = LockedFile::lock(path)?;
+        cut::check(&file.path)?;
         let connection = file.open_writer()?;
         let freed = claim::free_all(&connection)?;
         if freed > 0 {

@@ -80,7 +80,11 @@ impl LockedFile {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let connection = Connection::open_with_flags(&self.path, flags).map_err(|error| {
-            StoreError::Refused(format!("{} cannot be opened: {error}", self.path.display()))
+            StoreError::Refused(format!(
+                "{} cannot be opened: {}",
+                self.path.display(),
+                trouble::words(&error)
+            ))
         })?;
         schema::migrate(&connection, &self.path)?;
         vacuum::convert(&connection, &self.path)?;

@@ -1,6 +1,6 @@
 //! Rows, journals, payloads and messages, as stored.
 
-use super::chunk;
+use super::{checksum, chunk};
 use crate::{
     InboxMessage, InboxNo, InstanceNo, InstanceRow, JournalEntry, JournalPage, Payload, StatusCounts,
     StoreError, Trigger,
@@ -122,15 +122,29 @@ pub(super) fn inbox(
         return Ok(Vec::new());
     }
     Ok(connection
-        .prepare_cached("SELECT no, command, payload FROM inbox WHERE instance = ?1 AND no > ?2 ORDER BY no")?
+        .prepare_cached(
+            "SELECT no, command, payload, checksum FROM inbox WHERE instance = ?1 AND no > ?2 ORDER BY no",
+        )?
         .query_map([instance.0, after.0], |row| {
-            Ok(InboxMessage {
+            let message = InboxMessage {
                 no: InboxNo(row.get(0)?),
                 command: row.get(1)?,
                 payload: row.get::<_, Option<Vec<u8>>>(2)?.map(Bytes::from),
-            })
+            };
+            Ok((message, row.get(3)?))
         })?
-        .collect::<Result<_, _>>()?)
+        .map(|read| {
+            let (message, checksum) = read?;
+            let pieces = [
+                &message.command[..],
+                message.payload.as_deref().unwrap_or_default(),
+            ];
+            checksum::check(checksum, &pieces, || {
+                format!("message {} to instance {}", message.no.0, instance.0)
+            })?;
+            Ok(message)
+        })
+        .collect::<Result<_, StoreError>>()?)
 }
 
 /// The newest chunk of an instance and the length of its journal.
@@ -280,11 +294,16 @@ pub(super) fn payload(
     if head(connection, instance)?.is_none() {
         return Ok(None);
     }
-    let apart: Option<Vec<u8>> = connection
-        .prepare_cached("SELECT bytes FROM payload WHERE instance = ?1 AND seq = ?2")?
-        .query_row(params![instance.0, seq.0.cast_signed()], |row| row.get(0))
+    let apart: Option<(Vec<u8>, Option<u32>)> = connection
+        .prepare_cached("SELECT bytes, checksum FROM payload WHERE instance = ?1 AND seq = ?2")?
+        .query_row(params![instance.0, seq.0.cast_signed()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    if let Some(bytes) = apart {
+    if let Some((bytes, checksum)) = apart {
+        checksum::check(checksum, &[&bytes], || {
+            format!("the payload of entry {} of instance {}", seq.0, instance.0)
+        })?;
         return Ok(Some(Bytes::from(bytes)));
     }
     let entry = journal_from(connection, instance, (seq, 0))?

@@ -9,7 +9,7 @@ use std::path::Path;
 const APPLICATION_ID: i32 = 0x4372_6e31;
 
 /// The steps, oldest first; the schema's number is how many were done.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("migrations/0001_begin.sql"),
     include_str!("migrations/0002_rolling_back.sql"),
     include_str!("migrations/0003_schedules.sql"),
@@ -21,6 +21,7 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0009_concurrency_keys.sql"),
     include_str!("migrations/0010_crons.sql"),
     include_str!("migrations/0011_blocks.sql"),
+    include_str!("migrations/0012_checksums.sql"),
 ];
 
 /// Brings a new or older file to the schema of this release.

@@ -501,9 +501,10 @@ impl<E: Into<StoreError>> From<E> for Failed {
     }
 }
 
-/// Writes a transaction that changes nothing in the place of one that may have been kept: when that is confirmed, the other is gone.
+/// Writes another transaction in the place of one that may have been kept: when that is confirmed, the other is gone.
 fn is_overwritten(connection: &Connection) -> bool {
-    let sql = "UPDATE counter SET value = value WHERE name = 'node'";
+    // It has to change something: what is the same is not written.
+    let sql = "INSERT INTO counter VALUES ('unconfirmed', 1) ON CONFLICT DO UPDATE SET value = value + 1";
     connection.is_autocommit() && connection.execute(sql, []).is_ok()
 }
 
