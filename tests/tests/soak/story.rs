@@ -281,7 +281,7 @@ impl Story<'_> {
         }
         if self.expected.may_be_terminated {
             // A report may have been on its way.
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(SETTLED).await;
         }
         let seen = self.world.outside().end(&self.id);
         self.expected.steps = match self.shape {
