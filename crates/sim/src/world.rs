@@ -200,17 +200,56 @@ fn manners(faults: u64, harsh: Option<&Harsh>) -> Manners {
     }
 }
 
-fn plan(random: &Random, weather: Weather, heritage: Heritage) -> Plan {
+fn rules(
+    (limits, messages): (Limits, Messages),
+    (weather, slots): (Weather, Option<u32>),
+    harsh: Option<&Harsh>,
+) -> Rules {
+    Rules {
+        limits,
+        messages,
+        weather,
+        // Clients may set a limit at any moment.
+        slots: match harsh {
+            Some(harsh) if harsh.whims == Whims::All => slots.or(Some(u32::MAX)),
+            Some(_) | None => slots,
+        },
+        company: harsh.map_or(Company::Alone, |harsh| harsh.company),
+        clocks: match harsh {
+            Some(harsh) if harsh.clock_steps > 0 => Clocks::Set,
+            Some(_) | None => Clocks::Steady,
+        },
+        versions: harsh.map_or(Versions::Pinned, |harsh| harsh.versions),
+    }
+}
+
+fn workflow(random: &Random, (slots, harsh): (Option<u32>, Option<&Harsh>)) -> WorkflowSettings {
+    WorkflowSettings {
+        concurrency: slots,
+        follow_latest: match harsh {
+            Some(harsh) if harsh.versions == Versions::Followed => Some(true),
+            Some(_) | None => None,
+        },
+        schedules: if random.chance(8) {
+            vec![EVERY_20_MINUTES.into()]
+        } else {
+            Vec::new()
+        },
+        ..WorkflowSettings::default()
+    }
+}
+
+fn plan(random: &Random, weather: Weather, (heritage, harsh): (Heritage, Option<&Harsh>)) -> Plan {
     let calm = weather == Weather::Calm;
     Plan {
         left: Arc::new(AtomicU64::new(random.between(0, 30))),
         busy: Arc::default(),
         commands: if calm { Commands::Events } else { Commands::All },
         answers: match heritage {
-            Heritage::Known => Answers::Always,
-            Heritage::Unknown => Answers::Sometimes,
+            Heritage::Known if harsh.is_none() => Answers::Always,
+            Heritage::Known | Heritage::Unknown => Answers::Sometimes,
         },
-        whims: Whims::None,
+        whims: harsh.map_or(Whims::None, |harsh| harsh.whims),
         longest_wait: [200, 3_000, 20_000, 60_000][usize::try_from(random.below(4)).unwrap_or(0)],
     }
 }
@@ -243,43 +282,16 @@ impl World {
             Heritage::Unknown
         };
         let slots = slots.filter(|_| is_alone);
-        let rules = Rules {
-            limits: limits.clone(),
-            messages,
-            weather,
-            slots,
-            company: harsh.as_ref().map_or(Company::Alone, |harsh| harsh.company),
-            clocks: match &harsh {
-                Some(harsh) if harsh.clock_steps > 0 => Clocks::Set,
-                Some(_) | None => Clocks::Steady,
-            },
-            versions: harsh.as_ref().map_or(Versions::Pinned, |harsh| harsh.versions),
-        };
+        let rules = rules((limits.clone(), messages), (weather, slots), harsh.as_ref());
         let settings = settings(&random, weather, limits);
-        let mut plan = plan(&random, weather, heritage);
-        if let Some(harsh) = &harsh {
-            plan.answers = Answers::Sometimes;
-            plan.whims = harsh.whims;
-        }
+        let plan = plan(&random, weather, (heritage, harsh.as_ref()));
         Self {
             heritage,
             instances,
             store: MemoryStore::new(),
             model: Model::new(rules, (random.below(u64::MAX), taste), verbosity),
             settings,
-            workflow: WorkflowSettings {
-                concurrency: slots,
-                follow_latest: match &harsh {
-                    Some(harsh) if harsh.versions == Versions::Followed => Some(true),
-                    Some(_) | None => None,
-                },
-                schedules: if random.chance(8) {
-                    vec![EVERY_20_MINUTES.into()]
-                } else {
-                    Vec::new()
-                },
-                ..WorkflowSettings::default()
-            },
+            workflow: workflow(&random, (slots, harsh.as_ref())),
             compatibility_date: match messages {
                 Messages::Own => "2026-11-01",
                 Messages::Wrapped => "2026-01-01",

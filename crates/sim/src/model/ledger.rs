@@ -16,7 +16,6 @@ use cairn_store::Lease;
 use config::{is_config, is_filled};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-
 /// In calm weather what is due happens within this, milliseconds.
 const PROMPT_MILLIS: i64 = 1_500;
 
@@ -718,7 +717,8 @@ impl Ledger {
             .iter()
             .take(step.0 as usize)
             .find(|facts| is_older(facts));
-        if let Some(older) = older {
+        // A pause that is coming holds what no callback waits for.
+        if let Some(older) = older.filter(|_| self.status != Status::WaitingForPause) {
             return Err(format!("{} has waited longer", older.key));
         }
         if let Some(facts) = self.steps.get_mut(step.0 as usize) {

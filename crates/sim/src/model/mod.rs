@@ -133,6 +133,20 @@ struct Instance {
     free: bool,
 }
 
+impl Instance {
+    /// Whether it may run on another version from now on.
+    fn repinned(&mut self, commit: &Commit, is_pinned: bool) -> Result<(), String> {
+        let Some(repin) = &commit.repin else {
+            return Ok(());
+        };
+        self.version.clone_from(&repin.script_version);
+        if is_pinned {
+            return Err(format!("{}: another version without a restart", self.ledger.id));
+        }
+        Ok(())
+    }
+}
+
 /// All that happened, as a digest and, when asked for, as text.
 struct Log {
     digest: u64,
@@ -483,25 +497,13 @@ impl Model {
             faults.push(format!("{}: {fault}", instance.ledger.id));
         }
         if let Some(release) = commit.release {
-            let wake_at = release.wake_at.map(|at| at.0);
-            let lease = commit.lease;
-            state.log.add(
-                now,
-                format_args!(
-                    "{}: node {} lets go until {wake_at:?}",
-                    instance.ledger.id, lease.node.0
-                ),
-            );
+            let (id, node, wake_at) = (&instance.ledger.id, commit.lease.node.0, release.wake_at);
+            state
+                .log
+                .add(now, format_args!("{id}: node {node} lets go until {wake_at:?}"));
         }
-        if let Some(repin) = &commit.repin {
-            if state.rules.versions == Versions::Pinned && !restarts {
-                faults.push(format!(
-                    "{}: another version without a restart",
-                    instance.ledger.id
-                ));
-            }
-            instance.version.clone_from(&repin.script_version);
-        }
+        let pinned = state.rules.versions == Versions::Pinned && !restarts;
+        faults.extend(instance.repinned(commit, pinned).err());
         if faults.is_empty()
             && let Err(fault) = instance
                 .post

@@ -2,6 +2,7 @@
 
 use super::causes::{Called, End, Sent, Threw};
 use super::ledger::{Kept, Ledger, Mark, StepFacts};
+use super::views::View;
 use super::{Company, Instance, Model, State, Versions};
 use crate::program::Spec;
 use bytes::Bytes;
@@ -111,18 +112,19 @@ impl Model {
         let Some(instance) = state.instances.get_mut(&no) else {
             return;
         };
-        let (view, fault) = match instance.views.of((&instance.ledger, node), start) {
-            Ok(view) => (view, None),
-            Err(fault) => (&instance.ledger, Some(fault)),
+        let (seen, fault) = match instance.views.of((&instance.ledger, node), start) {
+            Ok(seen) => (seen, None),
+            Err(fault) => (View::of(&instance.ledger), Some(fault)),
         };
+        let view = seen.ledger;
         let of_version = *start.worker.0 == *instance.version;
-        let is_current = view.lease_epoch() == instance.ledger.lease_epoch();
+        let is_current = seen.lease_epoch == instance.ledger.lease_epoch();
         let watched = Watched {
             no,
             epoch: view.epoch,
             purpose: start.purpose,
-            begun: view.entries,
-            lease_epoch: view.lease_epoch(),
+            begun: seen.begun,
+            lease_epoch: seen.lease_epoch,
             called: BTreeMap::new(),
             executed: BTreeSet::new(),
             undone: BTreeSet::new(),
@@ -130,7 +132,7 @@ impl Model {
             ended: false,
             lost: false,
         };
-        if watched.lease_epoch == instance.ledger.lease_epoch() {
+        if is_current {
             instance.last_run = Some(run);
         }
         state.runs.insert(run, watched);
@@ -447,7 +449,7 @@ pub(super) fn check_history(ledger: &Ledger, start: &StartRun) -> Result<(), Str
     Ok(())
 }
 
-fn history_of(known: &Known) -> Option<Kept> {
+pub(super) fn history_of(known: &Known) -> Option<Kept> {
     match known {
         Known::Ended(outcome) => kept_of(outcome, None),
         Known::Open => None,
