@@ -89,8 +89,9 @@ impl Unanswered {
     }
 
     /// A write was fenced off: unless it was by a newer claim of this node, another one goes on, and nobody here will know.
-    pub(super) fn fenced(&mut self, instance: InstanceNo) -> Vec<Reply> {
-        if self.under_way.contains_key(&instance) {
+    /// `comes` says that this node is about to claim it again.
+    pub(super) fn fenced(&mut self, instance: InstanceNo, comes: bool) -> Vec<Reply> {
+        if comes || self.under_way.contains_key(&instance) {
             return Vec::new();
         }
         self.forget(instance)
