@@ -142,13 +142,29 @@ pub(crate) fn claim_parked(shared: &Arc<Shared>, workflow: i64, asked: usize) {
     });
 }
 
+/// Why one instance is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It has a message. If this node holds it, another claim is bringing it, and a second would start it twice.
+    Mail,
+    /// This node holds it and knows nothing of it any more.
+    Lost,
+}
+
 /// Claims one instance and answers with [`Signal::ClaimedOne`].
-pub(crate) fn claim_one(shared: &Arc<Shared>, instance: InstanceNo) {
+pub(crate) fn claim_one(shared: &Arc<Shared>, instance: InstanceNo, reason: Reason) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         let begun = shared.passed.begin();
-        let result = match shared.store.claim_one(shared.node, instance).await {
-            Ok(Some(claimed)) => Ok(load_all(&shared, (vec![claimed], &begun)).await.pop().map(Box::new)),
+        let claimed = match reason {
+            Reason::Mail => shared.store.claim_free(shared.node, instance).await,
+            Reason::Lost => shared.store.claim_one(shared.node, instance).await,
+        };
+        let result = match claimed {
+            Ok(Some(claimed)) => Ok(load_all(&shared, (vec![claimed], &begun))
+                .await
+                .pop()
+                .map(Box::new)),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -193,10 +209,7 @@ async fn load_all(shared: &Shared, (claimed, begun): (Vec<Claimed>, &Arc<Ticket>
     loaded
 }
 
-async fn load(
-    shared: &Shared,
-    (mut claimed, begun): (Claimed, &Arc<Ticket>),
-) -> Result<Loaded, EngineError> {
+async fn load(shared: &Shared, (mut claimed, begun): (Claimed, &Arc<Ticket>)) -> Result<Loaded, EngineError> {
     let repin = shared.follow_latest(&mut claimed).await?;
     let limits = shared.limits_of_row(&claimed.row).await?;
     let decoded: Result<Vec<Entry>, _> = claimed

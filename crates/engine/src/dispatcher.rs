@@ -22,8 +22,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use unanswered::{Known, Unanswered};
 use tokio::time::Instant;
+use unanswered::{Known, Unanswered};
 
 /// Signals or reports taken up by one turn.
 const TURN_MAX: usize = 1_024;
@@ -352,13 +352,13 @@ impl Dispatcher {
             }
             // It is read at the next start.
             None if self.is_ending() => {}
-            None => self.claim_one(instance),
+            None => self.claim_one(instance, claims::Reason::Mail),
         }
     }
 
-    fn claim_one(&mut self, instance: InstanceNo) {
+    fn claim_one(&mut self, instance: InstanceNo, reason: claims::Reason) {
         self.unanswered.claims(instance);
-        claims::claim_one(&self.shared, instance);
+        claims::claim_one(&self.shared, instance, reason);
     }
 
     fn inbox(
@@ -629,7 +629,7 @@ impl Dispatcher {
         self.lag.end_turn(moment);
         self.shared.flow.note(self.lag.is_behind(moment));
         while let Some((_, instance)) = self.reclaims.pop_due(now) {
-            self.claim_one(instance);
+            self.claim_one(instance, claims::Reason::Lost);
         }
         if self.look_for_lost.is_some_and(|at| at <= now) {
             self.look_for_lost = None;

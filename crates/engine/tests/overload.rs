@@ -92,6 +92,7 @@ async fn instances_in_memory_have_so_many_bytes() {
     // One that is larger than all of it runs alone.
     world.finish("d").await;
     create(&world, "e", 50_000).await;
+    world.pass(10).await;
     create(&world, "f", 1).await;
     world.pass(10).await;
     assert_eq!(world.running(), ["e"]);

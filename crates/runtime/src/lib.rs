@@ -20,7 +20,9 @@ pub use binding::{
     BindingCall, BindingError, BindingEvent, BindingHost, BindingMethod, BindingReply, CreateOptions,
     EventSource, PieceSource, ServiceCall, StreamCall, SubscribeCall,
 };
-pub use command::{Command, Company, Firing, FirstAttempts, Known, KnownStep, Outcome, RunRollback, StartRun};
+pub use command::{
+    Command, Company, Firing, FirstAttempts, Known, KnownStep, Outcome, RunRollback, StartRun,
+};
 pub use frame::CHUNK_BYTES;
 pub use report::{Fault, Report, ReportKind, Reports};
 pub use trace::{RunTrace, Trace, TraceSink, TracedLine, TracedWorker};

@@ -199,6 +199,15 @@ impl<S: Store> Store for Faulty<S> {
         self.write(claim).await
     }
 
+    async fn claim_free(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
+        let claim = async {
+            let claimed = self.inner.claim_free(node, instance).await?;
+            self.claimed(&claimed);
+            Ok(self.load(claimed.into_iter().collect()).await?.pop())
+        };
+        self.write(claim).await
+    }
+
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
         self.link.there().await?;
         let held = self.inner.held(node).await;

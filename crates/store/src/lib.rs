@@ -81,6 +81,9 @@ pub trait Store: ScriptStore + KeyStore + CronStore + Send + Sync + 'static {
     /// so that after a failed commit it can begin anew.
     async fn claim_one(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError>;
 
+    /// Takes this instance if nobody holds it, the caller included: what he holds already is on its way to him by another claim.
+    async fn claim_free(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError>;
+
     /// The instances that a node holds. For a caller that does not know whether a claim or a creation of his came through.
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError>;
 

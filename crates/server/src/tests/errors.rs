@@ -140,7 +140,8 @@ async fn produce(error: ApiError) -> Came {
 }
 
 const UNREAD: &str = "failures::every_engine_error_has_its_place: an inbox that is not read for a minute";
-const OVERLOADED: &str = "failures::every_engine_error_has_its_place: more on its way into the store than may be";
+const OVERLOADED: &str =
+    "failures::every_engine_error_has_its_place: more on its way into the store than may be";
 const TERMINATE: &str = r#"{"status":"terminate"}"#;
 
 async fn get(path: &str) -> Came {
@@ -387,7 +388,9 @@ async fn creation_rate() -> Came {
 
 async fn queue_full() -> Came {
     let world = World::tuned(|settings| settings.queued_instances = 1).await;
-    let batch = world.call("POST", "/workflows/w/instances/batch", "[{},{}]").await;
+    let batch = world
+        .call("POST", "/workflows/w/instances/batch", "[{},{}]")
+        .await;
     assert_eq!(batch.headers.get(header::RETRY_AFTER).unwrap(), "5");
     batch.into()
 }

@@ -113,6 +113,30 @@ pub async fn one_instance_is_claimed_by_number(subject: &Subject) {
     .await;
 }
 
+pub async fn what_is_held_is_not_free(subject: &Subject) {
+    let store = &*subject.store;
+    let held = held(store, "one").await;
+    assert_eq!(
+        store.claim_free(held.node, held.no).await.unwrap(),
+        None,
+        "by himself"
+    );
+    let other = node(store).await;
+    assert_eq!(
+        store.claim_free(other, held.no).await.unwrap(),
+        None,
+        "by another"
+    );
+    let free = due_at(store, "two", at(1_000_000)).await;
+    let claimed = store.claim_free(other, free.no).await.unwrap().unwrap();
+    assert_eq!((claimed.lease.node, claimed.row.id.as_str()), (other, "two"));
+    assert_eq!(
+        store.claim_free(other, InstanceNo(free.no.0 + 1)).await.unwrap(),
+        None,
+        "it does not exist"
+    );
+}
+
 pub async fn a_holder_may_claim_again(subject: &Subject) {
     let store = &*subject.store;
     let held = held(store, "one").await;

@@ -79,7 +79,7 @@ macro_rules! conformance_tests {
                 release_with_unread_mail_is_due_at_once, a_missing_instance_has_no_inbox, racing_senders_lose_nothing;
             lease: the_earliest_due_is_claimed_first, a_limit_leaves_the_rest, nothing_is_claimed_twice,
                 racing_claims_share_nothing, what_is_not_due_is_left, one_instance_is_claimed_by_number,
-                a_holder_may_claim_again, created_and_held_at_once, the_next_due_time_is_known,
+                a_holder_may_claim_again, what_is_held_is_not_free, created_and_held_at_once, the_next_due_time_is_known,
                 a_claim_carries_everything, a_lost_node_loses_its_instances, a_renewed_node_keeps_its_instances,
                 an_own_late_lease_costs_nothing, a_node_learns_what_it_holds;
             list: pages_run_in_both_directions, a_cursor_goes_on_where_the_page_ended, filters_by_status,

@@ -251,6 +251,11 @@ impl Instances {
         Some(Lease { node, epoch })
     }
 
+    pub(super) fn is_held(&self, no: InstanceNo) -> bool {
+        let instance = self.by_no.get(&no);
+        instance.is_some_and(|instance| matches!(instance.holding, Holding::Held(_)))
+    }
+
     pub(super) fn held(&self, node: NodeId) -> Vec<InstanceNo> {
         let held = self
             .by_no

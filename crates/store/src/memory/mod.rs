@@ -137,6 +137,18 @@ impl Store for MemoryStore {
         Ok(lease.and_then(|lease| claimed(instances, catalog, instance, lease)))
     }
 
+    async fn claim_free(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
+        let mut state = self.state.lock();
+        let State {
+            instances, catalog, ..
+        } = &mut *state;
+        if instances.is_held(instance) {
+            return Ok(None);
+        }
+        let lease = instances.claim_one(node, instance);
+        Ok(lease.and_then(|lease| claimed(instances, catalog, instance, lease)))
+    }
+
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
         Ok(self.state.lock().instances.held(node))
     }

@@ -134,6 +134,22 @@ pub(super) fn claim_one(
     }
 }
 
+/// Takes one instance that nobody holds.
+pub(super) fn claim_free(
+    transaction: &Transaction<'_>,
+    node: NodeId,
+    instance: InstanceNo,
+) -> Result<Option<(InstanceNo, Lease)>, StoreError> {
+    let is_held = transaction
+        .connection
+        .prepare_cached("SELECT 1 FROM instance WHERE no = ?1 AND node IS NOT NULL")?
+        .exists([instance.0])?;
+    if is_held {
+        return Ok(None);
+    }
+    claim_one(transaction, node, instance)
+}
+
 fn take(
     transaction: &Transaction<'_>,
     node: NodeId,

@@ -345,6 +345,17 @@ impl Store for SqliteStore {
         taken.into_iter().next().map(|(_, claimed)| claimed).transpose()
     }
 
+    async fn claim_free(&self, node: NodeId, instance: InstanceNo) -> Result<Option<Claimed>, StoreError> {
+        let taken = self
+            .take(move |transaction| {
+                Ok(claim::claim_free(transaction, node, instance)?
+                    .into_iter()
+                    .collect())
+            })
+            .await?;
+        taken.into_iter().next().map(|(_, claimed)| claimed).transpose()
+    }
+
     async fn held(&self, node: NodeId) -> Result<Vec<InstanceNo>, StoreError> {
         self.read(move |connection| claim::held(connection, node)).await
     }
