@@ -121,7 +121,7 @@ pub(super) fn inbox(
     if head(connection, instance)?.is_none() {
         return Ok(Vec::new());
     }
-    Ok(connection
+    connection
         .prepare_cached(
             "SELECT no, command, payload, checksum FROM inbox WHERE instance = ?1 AND no > ?2 ORDER BY no",
         )?
@@ -144,7 +144,7 @@ pub(super) fn inbox(
             })?;
             Ok(message)
         })
-        .collect::<Result<_, StoreError>>()?)
+        .collect::<Result<_, StoreError>>()
 }
 
 /// The newest chunk of an instance and the length of its journal.
