@@ -265,7 +265,7 @@ impl Dispatcher {
             self.shared.unreserve(1);
             return;
         }
-        let newer = |driver: &Box<Driver>| driver.lease().epoch > lease.epoch;
+        let newer = |driver: &Driver| driver.lease().epoch > lease.epoch;
         let is_held = self.drivers.get(&instance).is_some_and(newer);
         if is_held || self.shared.passed.is_over(instance, lease.epoch) {
             // An older answer that was overtaken.

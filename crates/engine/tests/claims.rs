@@ -1,5 +1,7 @@
 //! Claims of one instance that cross each other.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers outside of #[test] functions
+
 mod world;
 
 use cairn_engine::{Control, RestartFrom, Settings, Status, WorkflowSettings};

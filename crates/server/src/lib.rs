@@ -177,19 +177,35 @@ impl std::fmt::Debug for Server {
     }
 }
 
+/// Refuses to be open to other machines without tokens, or without TLS.
+fn check_openness(config: &Config) -> Result<(), ServerError> {
+    if config.listen.ip().is_loopback() {
+        return Ok(());
+    }
+    if config.auth == Auth::Open {
+        return Err(ServerError::OpenToAll(config.listen));
+    }
+    if config.tls.is_none() && config.client_address == ClientAddress::Peer {
+        return Err(ServerError::NeedsTls(config.listen));
+    }
+    Ok(())
+}
+
+fn body_limits(config: &Config) -> BodyLimits {
+    BodyLimits {
+        json_bytes: config.json_bytes,
+        script_bytes: config.script_bytes,
+        ..BodyLimits::default()
+    }
+}
+
 impl Server {
     /// Opens the store, takes up what is due, and listens. Requests are answered from [`Server::run_until`] on.
     ///
     /// # Errors
     /// [`ServerError`], each saying what to do.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
-        if config.auth == Auth::Open && !config.listen.ip().is_loopback() {
-            return Err(ServerError::OpenToAll(config.listen));
-        }
-        let is_plain = config.tls.is_none() && config.client_address == ClientAddress::Peer;
-        if is_plain && !config.listen.ip().is_loopback() {
-            return Err(ServerError::NeedsTls(config.listen));
-        }
+        check_openness(&config)?;
         let most = serve::connections_max();
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let cannot_listen = |error| ServerError::Listen {
@@ -222,11 +238,7 @@ impl Server {
         runtime.set_bindings(Arc::clone(&bindings) as _);
         let tails = Arc::new(Tails::default());
         runtime.set_traces(Arc::clone(&tails) as _);
-        let limits = BodyLimits {
-            json_bytes: config.json_bytes,
-            script_bytes: config.script_bytes,
-            ..BodyLimits::default()
-        };
+        let limits = body_limits(&config);
         let door = Arc::new(door::Processes(Arc::clone(&runtime)));
         let app = Arc::new(App {
             engine: engine.clone(),

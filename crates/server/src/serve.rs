@@ -220,7 +220,7 @@ fn connection(
         };
         match met {
             Ok(Ok(stream)) => {
-                converse(stream, ((peer, Scheme::Https), router), (headers, ending, seat)).await
+                converse(stream, ((peer, Scheme::Https), router), (headers, ending, seat)).await;
             }
             Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),

@@ -105,7 +105,7 @@ fn work(options: &Options, sums: &Sums) -> Vec<cairn_sim::Failure> {
         if seed >= options.from + options.seeds || sums.failed.load(Ordering::Relaxed) >= options.failures {
             return failures;
         }
-        if seed % SAY_EVERY == 0 {
+        if seed.is_multiple_of(SAY_EVERY) {
             let done = seed - options.from;
             eprintln!(
                 "{done} of {} seeds; to go on from here: --from {seed}",

@@ -493,7 +493,7 @@ impl World {
             };
             self.neighbour(harsh, node).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn neighbour(&self, harsh: &Harsh, node: Node) {
@@ -538,7 +538,7 @@ impl World {
             let clock = &self.clocks[usize::from(harsh.random.chance(40))];
             clock.fetch_add(harsh.step(), Ordering::Relaxed);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn free_what_was_held(&self, now: Timestamp) {

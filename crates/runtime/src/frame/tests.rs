@@ -200,11 +200,10 @@ fn many_commands_share_some_frames_and_those_of_a_run_one() {
     let hold = |run| Command::Hold { run: RunId(run) };
     let many: Vec<Command> = (0..200).map(hold).collect();
     let frames_of = |commands: &[Command]| {
-        let counts = frames(commands)
+        frames(commands)
             .iter()
             .map(|frame| frame.matches("hold").count())
-            .collect::<Vec<_>>();
-        counts
+            .collect::<Vec<_>>()
     };
     assert_eq!(frames_of(&many[..128]), [128]);
     assert_eq!(frames_of(&many), [128, 72]);
