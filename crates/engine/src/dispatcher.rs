@@ -4,6 +4,7 @@
 //! commands to the runtime as one batch. Nothing here waits for the store: answers come back as signals.
 
 mod losses;
+mod queue;
 mod unanswered;
 
 use crate::driver::{Abandon, Driver, Out, Reply, Unread};
@@ -16,6 +17,7 @@ use crate::{EngineError, Shared, Status, Waiter, claims, committer, maintenance,
 use cairn_core::{Seq, Timestamp};
 use cairn_runtime::{Report, ReportKind, RunId};
 use cairn_store::{Commit, InboxMessage, InstanceNo, Lease, StoreError};
+use queue::PopDue;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -265,8 +267,8 @@ impl Dispatcher {
             self.shared.unreserve(1);
             return;
         }
-        let newer = |driver: &Driver| driver.lease().epoch > lease.epoch;
-        let is_held = self.drivers.get(&instance).is_some_and(newer);
+        let held = self.drivers.get(&instance).map(|driver| driver.lease().epoch);
+        let is_held = held.is_some_and(|epoch| epoch > lease.epoch);
         if is_held || self.shared.passed.is_over(instance, lease.epoch) {
             // An older answer that was overtaken.
             self.shared.unreserve(1);
@@ -785,20 +787,5 @@ impl Dispatcher {
         }
         self.shared.waiters.lock().clear();
         true
-    }
-}
-
-/// The part of a queue by time that is due.
-trait PopDue {
-    fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, InstanceNo)>;
-}
-
-impl PopDue for BTreeSet<(Timestamp, InstanceNo)> {
-    fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, InstanceNo)> {
-        if self.first().is_some_and(|(at, _)| *at <= now) {
-            self.pop_first()
-        } else {
-            None
-        }
     }
 }
