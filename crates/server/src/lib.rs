@@ -206,6 +206,7 @@ impl Server {
     /// [`ServerError`], each saying what to do.
     pub async fn start(config: Config) -> Result<Self, ServerError> {
         check_openness(&config)?;
+        let limits = body_limits(&config);
         let most = serve::connections_max();
         let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let cannot_listen = |error| ServerError::Listen {
@@ -238,7 +239,6 @@ impl Server {
         runtime.set_bindings(Arc::clone(&bindings) as _);
         let tails = Arc::new(Tails::default());
         runtime.set_traces(Arc::clone(&tails) as _);
-        let limits = body_limits(&config);
         let door = Arc::new(door::Processes(Arc::clone(&runtime)));
         let app = Arc::new(App {
             engine: engine.clone(),
