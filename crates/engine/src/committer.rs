@@ -40,7 +40,7 @@ async fn write(shared: &Shared, batch: Vec<Commit>) -> Vec<Committed> {
         })
         .collect();
     let results = shared.store.commit(batch).await;
-    shared.pulse.wrote(&results);
+    shared.pulse.wrote_some(&results);
     let mut results = match results {
         Ok(results) => results.into_iter().map(|result| result.map_err(Into::into)).collect::<Vec<_>>(),
         Err(error) => {

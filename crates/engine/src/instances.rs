@@ -176,7 +176,7 @@ impl Engine {
         }
         let begun = shared.passed.begin();
         let results = shared.store.create(new.clone(), node).await;
-        shared.pulse.wrote(&results);
+        shared.pulse.wrote_some(&results);
         let results = match results {
             Ok(results) => results,
             Err(error) => {

@@ -69,6 +69,16 @@ impl Pulse {
         self.seen.lock().beat_at = Instant::now();
     }
 
+    /// A write of several parts has been answered. If none of them was done there was nothing to keep, which says nothing of the store.
+    pub(crate) fn wrote_some<T, F, E>(&self, outcome: &Result<Vec<Result<T, F>>, E>) {
+        let was_empty = outcome
+            .as_ref()
+            .is_ok_and(|parts| parts.iter().all(Result::is_err));
+        if !was_empty {
+            self.wrote(outcome);
+        }
+    }
+
     /// A write has been answered.
     pub(crate) fn wrote<T, E>(&self, outcome: &Result<T, E>) {
         let mut seen = self.seen.lock();

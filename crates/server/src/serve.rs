@@ -19,6 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
+/// Fewer than this are worth a word at the start.
+const FEW_CONNECTIONS: u32 = 8_192;
 /// Connections at a time where there are file descriptors for them. For more, those that are idle make room.
 const CONNECTIONS_MAX: u32 = 16_384;
 /// File descriptors that are left to everything else.
@@ -104,7 +106,7 @@ pub(crate) fn connections_max() -> u32 {
     };
     let reserved = FILES_RESERVED.max(files / 4).min(files / 2);
     let most = u32::try_from(files - reserved).map_or(CONNECTIONS_MAX, |most| most.min(CONNECTIONS_MAX));
-    if most < CONNECTIONS_MAX {
+    if most < FEW_CONNECTIONS {
         tracing::info!(
             files,
             connections = most,

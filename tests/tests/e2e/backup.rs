@@ -59,7 +59,9 @@ fn start(data: &Path) -> Running {
 /// The token that a server shows at its first start.
 fn token(server: &Running) -> String {
     let said = server.said();
-    let word = said.split_whitespace().find(|word| word.starts_with("cairn_"));
+    let word = said
+        .split_whitespace()
+        .find(|word| word.starts_with("cairn_") && !word.contains("::"));
     word.expect("the token is shown").to_owned()
 }
 

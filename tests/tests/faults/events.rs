@@ -117,7 +117,7 @@ async fn more_than_an_instance_may_leave_unread_are_refused_and_none_accepted_is
     let settings = ["limits.inbox_messages=50", "limits.instances_in_memory=1"];
     let (server, rest) = serve(&cairn!(), data.path(), &settings).await;
     rest.deploy("flow", "Flow", FLOWS).await;
-    create(&rest, "flow", "first", json!({ "count": 0, "holds": 8_000 })).await;
+    create(&rest, "flow", "first", json!({ "count": 0, "holds": 25_000 })).await;
     until("the first one has the only place", || async {
         let instance = rest.get(&path("flow", "first")).await.result().clone();
         (instance["status"] != "queued").then_some(())

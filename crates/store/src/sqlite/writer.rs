@@ -458,8 +458,12 @@ fn run(
     jobs: &mut [Box<dyn Job>],
     sweeping: Sweeping,
 ) -> Result<(), StoreError> {
+    let changes = connection.total_changes();
     let Err(failed) = attempt(connection, numbers, jobs, sweeping) else {
-        trouble.over();
+        // What changes nothing is not written.
+        if connection.total_changes() != changes {
+            trouble.over();
+        }
         return Ok(());
     };
     let words = match &failed.error {
