@@ -122,6 +122,7 @@ async fn measure(
     let door = &running.door;
     // Starts processes, fills caches, lets just-in-time compilers compile.
     timely(load::concurrent(door, (counts.instances / 25).max(4), 50)).await?;
+    timely(load::sequential(door, counts.steps / 2)).await?;
     timely(load::latency(door, counts.samples / 20)).await?;
     if system == System::Cairn {
         name_workerd(running, results)?;
