@@ -3,7 +3,7 @@
 //! `CAIRN_TEST_EVENTS=100000` is the full form.
 
 use crate::watch::{create, ended, memory, path, serve, size};
-use cairn_tests::{Rest, Scratch, cairn, until};
+use cairn_tests::{Rest, Scratch, cairn};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 const FLOWS: &str = r#"
     import { WorkflowEntrypoint } from 'cloudflare:workers';
     export class Flow extends WorkflowEntrypoint {
-        async run({ payload: { count, holds } }, step) {
-            if (holds) await step.do('hold', async () => { await scheduler.wait(holds); });
+        async run({ payload: { count } }, step) {
             let sum = 0;
             for (let n = 0; n < count; n++) {
                 const { payload } = await step.waitForEvent('one ' + n, { type: 'one', timeout: '1 hour' });
@@ -113,18 +112,12 @@ async fn very_many_events_for_one_instance_cost_no_more_each_than_few() {
 #[tokio::test]
 async fn more_than_an_instance_may_leave_unread_are_refused_and_none_accepted_is_lost() {
     let data = Scratch::new();
-    // Nothing is read while the only place is taken.
-    let settings = ["limits.inbox_messages=50", "limits.instances_in_memory=1"];
+    // It is read again and again, but not as often as events come.
+    let settings = ["limits.inbox_messages=5"];
     let (server, rest) = serve(&cairn!(), data.path(), &settings).await;
     rest.deploy("flow", "Flow", FLOWS).await;
-    create(&rest, "flow", "first", json!({ "count": 0, "holds": 25_000 })).await;
-    until("the first one has the only place", || async {
-        let instance = rest.get(&path("flow", "first")).await.result().clone();
-        (instance["status"] != "queued").then_some(())
-    })
-    .await;
     create(&rest, "flow", "full", json!({ "count": 0 })).await;
-    let sent: Vec<_> = (0..80)
+    let sent: Vec<_> = (0..400)
         .map(|n| {
             let (rest, path) = (rest.clone(), format!("{}/events/one", path("flow", "full")));
             tokio::spawn(async move { rest.post(&path, &json!({ "n": n })).await })
@@ -139,15 +132,13 @@ async fn more_than_an_instance_may_leave_unread_are_refused_and_none_accepted_is
             answer.result();
         }
     }
-    assert_eq!(refused.len(), 30, "as many as the inbox holds were accepted");
+    assert!(!refused.is_empty(), "more came than the inbox holds");
     let told = refused[0].body.to_string();
     assert!(told.contains("limits.inbox_messages"), "{told}");
     // What was accepted is there, and there is room again.
-    for id in ["first", "full"] {
-        rest.post(&format!("{}/events/end", path("flow", id)), &json!({}))
-            .await
-            .result();
-        assert_eq!(ended(&rest, "flow", id).await["status"], "complete");
-    }
+    rest.post(&format!("{}/events/end", path("flow", "full")), &json!({}))
+        .await
+        .result();
+    assert_eq!(ended(&rest, "flow", "full").await["status"], "complete");
     server.stop().await.expect(0);
 }
