@@ -9,6 +9,7 @@ mod command;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
+mod guarded;
 mod report;
 pub mod scripted;
 mod trace;
@@ -24,6 +25,7 @@ pub use command::{
     Command, Company, Firing, FirstAttempts, Known, KnownStep, Outcome, RunRollback, StartRun,
 };
 pub use frame::CHUNK_BYTES;
+pub use guarded::Guarded;
 pub use report::{Fault, Report, ReportKind, Reports};
 pub use trace::{RunTrace, Trace, TraceSink, TracedLine, TracedWorker};
 pub use value::{CorruptValue, PREVIEW_BYTES, StoredStream, Value};

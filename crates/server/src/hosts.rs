@@ -7,16 +7,13 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, header};
-use bytes::Bytes;
 use cairn_engine::{Engine, EngineError, ScriptRow};
-use hyper::body::{Frame, Incoming, SizeHint};
+use cairn_runtime::Guarded;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use std::any::Any;
 use std::collections::HashMap;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Labels below this domain name Workers.
@@ -220,7 +217,7 @@ async fn exchange(
         return response.map(|_| Body::empty());
     }
     strip_hop_by_hop(response.headers_mut());
-    response.map(|body| Body::new(Guarded { body, _guard: guard }))
+    response.map(|body| Body::new(Guarded::new(body, guard)))
 }
 
 fn is_upgrade(headers: &HeaderMap) -> bool {
@@ -275,32 +272,6 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
         "upgrade",
     ] {
         headers.remove(name);
-    }
-}
-
-/// A body that keeps the Worker's process awake until it has been read.
-struct Guarded {
-    body: Incoming,
-    _guard: Box<dyn Any + Send + Sync>,
-}
-
-impl hyper::body::Body for Guarded {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

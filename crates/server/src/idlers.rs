@@ -1,13 +1,11 @@
 //! Connections that say nothing, the oldest first: they make room where there is none.
 
 use axum::body::Body;
-use bytes::Bytes;
-use hyper::body::{Body as _, Frame, SizeHint};
+use cairn_runtime::Guarded;
+use hyper::body::Body as _;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use tokio::sync::Notify;
 
 /// The connections on which no request is under way.
@@ -95,38 +93,13 @@ impl Work {
         if body.is_end_stream() {
             return body;
         }
-        Body::new(Sent { body, _work: self })
+        Body::new(Guarded::new(body, self))
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
         self.0.rest();
-    }
-}
-
-struct Sent {
-    body: Body,
-    _work: Work,
-}
-
-impl hyper::body::Body for Sent {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

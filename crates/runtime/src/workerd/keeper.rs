@@ -381,6 +381,7 @@ impl Keeper {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looks = tokio::time::interval(memory::LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looked = Instant::now();
         let (mut idle_since, mut is_left, mut silence) = (None, false, Silence::default());
         loop {
             if is_left && running.is_idle() {
@@ -390,7 +391,14 @@ impl Keeper {
                 ask = self.incoming.recv(), if !is_left => match ask {
                     // Nobody has anything more to ask, but what is under way goes on.
                     None => is_left = true,
-                    Some(Ask::Commands(commands)) => running.send(commands),
+                    Some(Ask::Commands(commands)) => {
+                        let begins = commands.iter().any(|command| started(command).is_some());
+                        running.send(commands);
+                        // Runs that leave much behind would be too many before the next look.
+                        if begins && looked.elapsed() >= memory::LOOK_AT_MOST_EVERY {
+                            looks.reset_immediately();
+                        }
+                    }
                     // An error means that nobody waits any more.
                     Some(Ask::Check(_, reply)) => drop(reply.send(Ok(running.checked.clone()))),
                     Some(Ask::Socket(way, reply)) => drop(reply.send(running.socket(&way))),
@@ -401,6 +409,7 @@ impl Keeper {
                     return (Flow::On, End::Died(Death::Broke { reason, status: None }));
                 }
                 _ = looks.tick() => {
+                    looked = Instant::now();
                     if let Some(end) = self.look_at_memory(running) {
                         return (Flow::On, end);
                     }

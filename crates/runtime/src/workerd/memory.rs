@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// How often a process is looked at. A reading costs microseconds.
+/// How often a process is looked at on which no run begins. A reading costs microseconds.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often at most, when runs begin.
+pub(super) const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 
 /// Resident memory of a process, MiB; none where the system does not tell, or the process is gone.
 #[cfg(target_os = "linux")]

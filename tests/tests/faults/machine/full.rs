@@ -164,7 +164,7 @@ impl Small {
     fn mount(at: std::path::PathBuf) -> Option<Self> {
         std::fs::create_dir_all(&at).unwrap();
         let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
             .arg(&at)
             .output();
         if mounted.is_ok_and(|output| output.status.success()) {
@@ -196,7 +196,7 @@ async fn a_small_file_system_fills_up_and_is_emptied() {
     let ballast = small.0.join("ballast");
     let (server, rest) = machine.serve().await;
     let mut work = Work::deploy(&rest).await;
-    std::fs::write(&ballast, vec![0; 1 << 20]).unwrap();
+    std::fs::write(&ballast, vec![0; 18 << 20]).unwrap();
     let accepted = fill(&rest, &mut work).await;
     assert!(accepted.len() > 10, "{}", accepted.len());
     std::fs::remove_file(&ballast).unwrap();

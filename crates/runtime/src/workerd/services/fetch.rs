@@ -2,19 +2,18 @@
 
 use super::super::keeper::PublicSocket;
 use super::directory::{CAPNP_HOST, Directory};
+use crate::Guarded;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -102,7 +101,7 @@ async fn forward(
         let _ = upgrades.send(upgrade);
         return Ok(response.map(|_| text("")));
     }
-    Ok(response.map(|body| Guarded { body, _guard: guard }.boxed_unsync()))
+    Ok(response.map(|body| Guarded::new(body, guard).boxed_unsync()))
 }
 
 fn text(text: &str) -> Body {
@@ -117,30 +116,4 @@ fn plain(status: StatusCode, reason: &str) -> Response<Body> {
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
-}
-
-/// A body that keeps the Worker's process awake until it has been read.
-struct Guarded {
-    body: Incoming,
-    _guard: PublicSocket,
-}
-
-impl hyper::body::Body for Guarded {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
