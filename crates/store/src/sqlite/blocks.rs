@@ -1,9 +1,9 @@
 //! How many instances there are among so many numbers in a row: what finds a page deep in a long list.
 
 use super::list::Kind;
-use crate::StoreError;
+use crate::{SortOrder, StoreError};
 use cairn_core::{Status, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
 
 /// Binary digits of the numbers in a block. Of a million instances there are then five hundred blocks to add up, and a thousand
@@ -116,20 +116,32 @@ impl Blocks {
     }
 }
 
-/// The blocks of a kind, lowest numbers first.
-pub(super) fn read(connection: &Connection, workflow: i64, kind: Kind) -> Result<Vec<Block>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT block, n, first_at, last_at FROM instance_block WHERE workflow = ?1 AND kind = ?2 ORDER BY block",
-    )?;
-    let rows = statement.query_map(params![workflow, kind.0], |row| {
-        Ok(Block {
-            number: row.get(0)?,
-            n: row.get::<_, i64>(1)?.cast_unsigned(),
-            first_at: Timestamp(row.get(2)?),
-            last_at: Timestamp(row.get(3)?),
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// What reads the blocks of a kind in the order of the list, those that may have something of a time span: to be given the workflow, the kind, and
+/// the first and last moment.
+pub(super) fn select(order: SortOrder) -> &'static str {
+    macro_rules! blocks {
+        ($order:literal) => {
+            concat!(
+                "SELECT block, n, first_at, last_at FROM instance_block
+                 WHERE workflow = ?1 AND kind = ?2 AND last_at >= ?3 AND first_at <= ?4 ORDER BY block ",
+                $order
+            )
+        };
+    }
+    match order {
+        SortOrder::OldestFirst => blocks!("ASC"),
+        SortOrder::NewestFirst => blocks!("DESC"),
+    }
+}
+
+/// A row of [`select`].
+pub(super) fn block_row(row: &Row<'_>) -> rusqlite::Result<Block> {
+    Ok(Block {
+        number: row.get(0)?,
+        n: row.get::<_, i64>(1)?.cast_unsigned(),
+        first_at: Timestamp(row.get(2)?),
+        last_at: Timestamp(row.get(3)?),
+    })
 }
 
 #[cfg(test)]
@@ -138,7 +150,7 @@ mod tests {
         commit, create, list, open::LockedFile, read, remove, transaction::Numbers, transaction::Transaction,
     };
     use super::*;
-    use crate::{Commit, InstanceFilter, InstanceNo, NewInstance, NodeId, SortOrder, Start, Trigger};
+    use crate::{Commit, InstanceFilter, InstanceNo, NewInstance, NodeId, Start, Trigger};
     use cairn_core::Seq;
 
     const NODE: NodeId = NodeId(1);
@@ -341,7 +353,7 @@ mod tests {
             for (created_from, created_until) in dates {
                 for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
                     for after in [None, Some(InstanceNo(2_048)), Some(InstanceNo(4_500))] {
-                        for offset in [0, 1, 99, 700, 2_500, 6_000, 9_999] {
+                        for offset in [0, 1, 99, 700, 1_040, 2_500, 5_370, 6_000, 9_999] {
                             let filter = InstanceFilter {
                                 status,
                                 created_from,
