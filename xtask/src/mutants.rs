@@ -1,7 +1,7 @@
 //! Mutants: small faults put into the rules on purpose, to see that the tests notice.
 //!
 //! `crates/sim/mutants.toml` says where text is replaced. All mutants are compiled into one copy of the tree, each behind a switch that
-//! `CAIRN_MUTANT` turns on, so that one build serves all. Then the tests of the rules and the simulator run once for each.
+//! `CAIRN_MUTANT` turns on, so that one build serves all. Then the tests of the rules and of the engine and the simulator run once for each.
 //! White space does not count when text is looked for: formatting does not break a mutant.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -255,11 +255,32 @@ fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The tests of the rules and the simulator, built with all mutants.
+/// The tests of the rules and of the engine, and the simulator, built with all mutants.
 struct Bench {
     rules: Vec<PathBuf>,
+    engine: Vec<PathBuf>,
     sim: PathBuf,
     tree: PathBuf,
+}
+
+/// Builds the tests of a package.
+fn tests(mut cargo: Command, package: &str) -> Result<Vec<PathBuf>> {
+    let built = cargo
+        .args(["test", "--no-run", "--package", package, "--message-format=json"])
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(
+        built.status.success(),
+        "the tests of {package} do not build with the mutants"
+    );
+    let mut tests = Vec::new();
+    for line in String::from_utf8(built.stdout)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        if let Some(path) = message.get("executable").and_then(serde_json::Value::as_str) {
+            tests.push(path.into());
+        }
+    }
+    Ok(tests)
 }
 
 fn build(tree: &Path, target: &Path) -> Result<Bench> {
@@ -268,28 +289,13 @@ fn build(tree: &Path, target: &Path) -> Result<Bench> {
         command.current_dir(tree).env("CARGO_TARGET_DIR", target);
         command
     };
-    let built = cargo()
-        .args([
-            "test",
-            "--no-run",
-            "--package",
-            "cairn-core",
-            "--message-format=json",
-        ])
-        .stderr(Stdio::inherit())
-        .output()?;
-    ensure!(built.status.success(), "the rules do not build with the mutants");
-    let mut rules = Vec::new();
-    for line in String::from_utf8(built.stdout)?.lines() {
-        let message: serde_json::Value = serde_json::from_str(line)?;
-        if let Some(path) = message.get("executable").and_then(serde_json::Value::as_str) {
-            rules.push(path.into());
-        }
-    }
+    let rules = tests(cargo(), "cairn-core")?;
+    let engine = tests(cargo(), "cairn-engine")?;
     let built = cargo().args(["build", "--package", "cairn-sim"]).status()?;
     ensure!(built.success(), "the simulator does not build with the mutants");
     Ok(Bench {
         rules,
+        engine,
         sim: target.join("debug/cairn-sim"),
         tree: tree.into(),
     })
@@ -335,8 +341,9 @@ impl Bench {
         ended(command.spawn()?)
     }
 
-    fn rules(&self, mutant: &str) -> Result<Ended> {
-        for program in &self.rules {
+    /// All of these tests, up to the first that notices.
+    fn all(&self, programs: &[PathBuf], mutant: &str) -> Result<Ended> {
+        for program in programs {
             let ended = self.run(program, &[], mutant)?;
             if ended != Ended::Passed {
                 return Ok(ended);
@@ -374,28 +381,40 @@ pub(crate) fn run(root: &Path, names: &[String]) -> Result<()> {
     let bench = build(&tree, &folder.join("target"))?;
     let mut out = std::io::stdout();
     ensure!(
-        bench.rules("")? == Ended::Passed,
+        bench.all(&bench.rules, "")? == Ended::Passed,
         "the tests of the rules fail without a mutant"
+    );
+    ensure!(
+        bench.all(&bench.engine, "")? == Ended::Passed,
+        "the tests of the engine fail without a mutant"
     );
     ensure!(
         bench.sim(("", None))?.0 == Ended::Passed,
         "the simulator fails without a mutant"
     );
-    writeln!(out, "{:<40} {:<8} simulator", "mutant", "rules")?;
+    writeln!(out, "{:<40} {:<8} {:<8} simulator", "mutant", "rules", "engine")?;
     let mut survivors = Vec::new();
     for mutant in mutants
         .iter()
         .filter(|mutant| names.is_empty() || names.contains(&mutant.name))
     {
-        let rules = bench.rules(&mutant.name)?;
+        let rules = bench.all(&bench.rules, &mutant.name)?;
+        let engine = bench.all(&bench.engine, &mutant.name)?;
         let (sim, seed) = bench.sim((&mutant.name, mutant.seed))?;
         let word = |ended| match ended {
             Ended::Passed => "-",
             Ended::Failed => "caught",
             Ended::Hung => "hung",
         };
-        writeln!(out, "{:<40} {:<8} {} {seed}", mutant.name, word(rules), word(sim))?;
-        if (rules, sim) == (Ended::Passed, Ended::Passed) {
+        writeln!(
+            out,
+            "{:<40} {:<8} {:<8} {} {seed}",
+            mutant.name,
+            word(rules),
+            word(engine),
+            word(sim)
+        )?;
+        if [rules, engine, sim] == [Ended::Passed; 3] {
             survivors.push(mutant.name.as_str());
         }
     }

@@ -177,6 +177,14 @@ impl Engine {
         let begun = shared.passed.begin();
         let results = shared.store.create(new.clone(), node).await;
         shared.pulse.wrote_some(&results);
+        // After an error as well: all of it may have been written.
+        if begin < new.len() {
+            shared.slots.parked(no);
+            shared.signal(Signal::Slots);
+        }
+        if node.is_none() {
+            shared.signal(Signal::Due);
+        }
         let results = match results {
             Ok(results) => results,
             Err(error) => {
@@ -188,17 +196,9 @@ impl Engine {
                 return Err(error.into());
             }
         };
-        let parked = new.len() - begin;
         let mut created = Vec::with_capacity(results.len());
         for (instance, result) in new.into_iter().zip(results) {
             created.push(self.created(&deployed, (instance, &entry, &limits), (result, node, &begun)));
-        }
-        if parked > 0 {
-            shared.slots.parked(no);
-            shared.signal(Signal::Slots);
-        }
-        if node.is_none() {
-            shared.signal(Signal::Due);
         }
         Ok(created)
     }

@@ -154,10 +154,10 @@ class Call {
     };
   }
 
-  // The first attempt, once the call has returned.
+  // The first attempt, once the call has returned. A run that was stopped before begins nothing.
   async executeSoon() {
     await undefined;
-    await this.execute(1);
+    if (!this.run.ended) await this.execute(1);
   }
 
   // Executes the callback and reports what came of it.

@@ -19,6 +19,7 @@ mod shim;
 mod supervisor;
 mod tracer;
 mod verdict;
+mod waiting;
 
 pub use crate::frame::LARGEST_VALUE;
 pub use config::Egress;

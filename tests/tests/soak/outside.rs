@@ -28,8 +28,8 @@ pub(crate) struct Seen {
     pub(crate) nonces: BTreeMap<String, Key>,
     /// Restarts that were asked for, whatever was answered.
     pub(crate) restarts: usize,
-    /// How many reports there were.
-    pub(crate) reports: usize,
+    /// When the last report was sent, by the clock of user code: Unix time in milliseconds.
+    pub(crate) last_sent: i64,
     /// Steps whose handlers were called, in the order of the first calls.
     pub(crate) undone: Vec<String>,
     /// Markers of scopes that a restart has left.
@@ -143,7 +143,7 @@ impl Seen {
             report["at"],
             known.join(" ")
         ));
-        self.reports += 1;
+        self.last_sent = self.last_sent.max(report["at"].as_i64().unwrap_or(i64::MAX));
         if self.has_ended {
             return Err(format!("{step} was executed after the instance had ended"));
         }

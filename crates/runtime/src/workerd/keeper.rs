@@ -7,6 +7,7 @@ use super::process::{Home, Process};
 use super::services::Services;
 use super::supervisor::{Props, Shared, started};
 use super::tracer::Tracer;
+use super::waiting::Waiting;
 use super::{memory, verdict};
 use crate::{
     Checked, Command, Company, Fault, Report, ReportKind, RunId, TracedWorker, WorkerError, WorkerId,
@@ -104,7 +105,7 @@ pub(super) struct Keeper {
     /// The version, when someone has brought it along.
     given: Option<Arc<WorkerSpec>>,
     /// What waits for a process.
-    commands: Vec<Command>,
+    commands: Waiting,
     checks: Vec<oneshot::Sender<Result<Checked, WorkerError>>>,
     sockets: Vec<(Way, oneshot::Sender<Result<PublicSocket, WorkerError>>)>,
     retiring: Option<oneshot::Sender<()>>,
@@ -164,7 +165,7 @@ impl Keeper {
             shared,
             incoming,
             given: None,
-            commands: Vec::new(),
+            commands: Waiting::default(),
             checks: Vec::new(),
             sockets: Vec::new(),
             retiring: None,
@@ -195,19 +196,37 @@ impl Keeper {
             let pause = self.not_before.saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
-                ask = self.incoming.recv() => match ask {
-                    None => return Flow::Retired,
-                    Some(Ask::Commands(commands)) => self.commands.extend(commands),
-                    Some(Ask::Check(spec, reply)) => {
-                        self.given = Some(spec);
-                        self.checks.push(reply);
-                    }
-                    Some(Ask::Socket(way, reply)) => self.sockets.push((way, reply)),
-                    Some(Ask::Retire(reply)) => return self.retire(reply),
+                ask = self.incoming.recv() => match ask.map(|ask| self.take_in(ask)) {
+                    None | Some(Flow::Retired) => return Flow::Retired,
+                    Some(Flow::On) => {}
                 },
                 () = tokio::time::sleep(pause), if wanted => return Flow::On,
             }
         }
+    }
+
+    /// Keeps what is asked until there is a process.
+    fn take_in(&mut self, ask: Ask) -> Flow {
+        match ask {
+            Ask::Commands(commands) => self.commands.extend(commands),
+            Ask::Check(spec, reply) => {
+                self.given = Some(spec);
+                self.checks.push(reply);
+            }
+            Ask::Socket(way, reply) => self.sockets.push((way, reply)),
+            Ask::Retire(reply) => return self.retire(reply),
+        }
+        Flow::On
+    }
+
+    /// The same for all that was asked while the process started.
+    fn take_in_all(&mut self) -> Flow {
+        while let Ok(ask) = self.incoming.try_recv() {
+            if self.take_in(ask) == Flow::Retired {
+                return Flow::Retired;
+            }
+        }
+        Flow::On
     }
 
     /// Starts a process and waits for its hello.
@@ -297,11 +316,7 @@ impl Keeper {
     /// No process: whoever waited for it is told.
     fn give_up(&mut self, error: &WorkerError) {
         tracing::warn!(worker = %self.worker, %error, "workerd did not start");
-        let runs: Vec<RunId> = self
-            .commands
-            .drain(..)
-            .filter_map(|command| started(&command))
-            .collect();
+        let runs: Vec<RunId> = self.commands.take().iter().filter_map(started).collect();
         self.shared.lose(runs, &error.to_string());
         // An error means that nobody waits any more.
         for reply in self.checks.drain(..) {
@@ -321,7 +336,9 @@ impl Keeper {
 
     /// Serves with a process until it ends.
     async fn serve(&mut self, mut running: Running) -> Flow {
-        running.send(std::mem::take(&mut self.commands));
+        let asked = self.take_in_all();
+        running.send(self.commands.take());
+        self.given = None;
         for reply in self.checks.drain(..) {
             let _ = reply.send(Ok(running.checked.clone()));
         }
@@ -329,7 +346,10 @@ impl Keeper {
             let _ = reply.send(running.socket(&way));
         }
         self.worn.store(false, Ordering::Relaxed);
-        let (flow, mut end) = self.watch(&mut running).await;
+        let (flow, mut end) = match asked {
+            Flow::On => self.watch(&mut running).await,
+            Flow::Retired => (Flow::Retired, End::Stopped),
+        };
         let runs = running.connection.runs.take_all();
         let lived = running.since.elapsed();
         if let End::Died(Death::Broke { status, .. }) = &mut end {
@@ -451,7 +471,7 @@ impl Keeper {
     /// Refuses what still comes in, and is done.
     fn close(&mut self) {
         self.incoming.close();
-        let mut commands = std::mem::take(&mut self.commands);
+        let mut commands = self.commands.take();
         while let Ok(ask) = self.incoming.try_recv() {
             match ask {
                 Ask::Commands(more) => commands.extend(more),

@@ -2,8 +2,8 @@
 
 use crate::harness::{World, flow, spec};
 use cairn_core::{
-    CallId, CallRequest, Callback, DurationInput, ErrorInfo, FailedAttempt, Raised, StepKey, StepKind,
-    Timestamp,
+    CallId, CallRequest, Callback, DurationInput, ErrorInfo, FailedAttempt, Raised, StepCall, StepKey,
+    StepKind, Timestamp,
 };
 use cairn_runtime::{Command, Firing, Known, KnownStep, Outcome, Report, ReportKind, Value};
 
@@ -528,6 +528,32 @@ async fn a_run_on_hold_asks_first() {
         }
     ));
     assert_eq!(world.output(run).await, "3");
+}
+
+/// What a run is told while its process starts holds from its first line on.
+#[tokio::test]
+async fn a_run_that_is_held_or_stopped_before_it_begins_executes_nothing() {
+    let Some(mut world) = World::with_flow("return await step.do('only', async () => 1);") else {
+        return;
+    };
+    let (stopped, held) = (world.start("{}"), world.start("{}"));
+    world.perform([Command::Stop { run: stopped }]);
+    world.perform([Command::Hold { run: held }]);
+    let reports = world.batch().await;
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    let is_idle = |call: &StepCall| {
+        matches!(
+            call.request,
+            CallRequest::Do {
+                callback: Callback::Idle,
+                ..
+            }
+        )
+    };
+    assert!(
+        matches!(&reports[0].kind, ReportKind::Called(call) if reports[0].run == held && is_idle(call)),
+        "{reports:?}"
+    );
 }
 
 #[tokio::test]
