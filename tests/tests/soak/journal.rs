@@ -88,10 +88,11 @@ pub(crate) fn check(
         let key = seen.nonces.get(nonce);
         let key = key.ok_or_else(|| format!("{step} is {nonce} in the journal, and had no such effect"))?;
         demand!(key.1 == *step, "{step} has the result of {key:?}");
-        let executions = &seen.steps[key].nonces;
+        let executed = &seen.steps[key];
         demand!(
-            executions.last() == Some(nonce),
-            "{step} is {nonce} in the journal, and was executed after it: {executions:?}"
+            executed.is_last(nonce),
+            "{step} is {nonce} in the journal, and was executed after it: {:?}",
+            executed.nonces()
         );
     }
     let nonces: BTreeSet<String> = journal.values().cloned().collect();

@@ -13,11 +13,31 @@ pub(crate) type Key = (String, String);
 /// What was seen of one step.
 #[derive(Debug, Default)]
 pub(crate) struct Step {
-    /// The nonces of its executions, in order.
-    pub(crate) nonces: Vec<String>,
+    /// The nonces of its executions, each with when it was sent, in the order in which they were: a process that was killed, or told to stop, may
+    /// have sent one that arrives after those of its successor.
+    executions: Vec<(i64, String)>,
     /// The one that user code was told.
     pub(crate) told: Option<String>,
     reopened: usize,
+}
+
+impl Step {
+    /// The nonces of its executions.
+    pub(crate) fn nonces(&self) -> Vec<&str> {
+        self.executions.iter().map(|(_, nonce)| nonce.as_str()).collect()
+    }
+
+    /// Whether no execution was sent after this one.
+    pub(crate) fn is_last(&self, nonce: &str) -> bool {
+        let last = self.executions.last().map(|(sent, _)| *sent);
+        let mut executions = self.executions.iter();
+        executions.any(|(sent, known)| known == nonce && Some(*sent) == last)
+    }
+
+    fn add(&mut self, sent: i64, nonce: &str) {
+        let at = self.executions.partition_point(|(before, _)| *before <= sent);
+        self.executions.insert(at, (sent, nonce.to_owned()));
+    }
 }
 
 /// What was seen of one instance.
@@ -164,30 +184,31 @@ impl Seen {
         if let Some(undone) = step.strip_prefix("undo ") {
             self.undo(undone)?;
         }
-        self.execute((mark, step), &nonce)
+        self.execute((mark, step), (report["at"].as_i64().unwrap_or(i64::MAX), &nonce))
     }
 
     /// Somebody was told this of a step.
     fn learn(&mut self, key: &Key, nonce: &str) -> Result<(), String> {
         let step = self.steps.entry(key.clone()).or_default();
         match &step.told {
-            None if step.nonces.last().is_some_and(|last| last == nonce) => {
+            None if step.is_last(nonce) => {
                 step.told = Some(nonce.to_owned());
                 Ok(())
             }
             None => Err(format!(
                 "{key:?} was told to be {nonce}, and its executions were {:?}",
-                step.nonces
+                step.nonces()
             )),
             Some(before) if before == nonce => Ok(()),
             Some(before) => Err(format!("{key:?} was told to be {before}, then {nonce}")),
         }
     }
 
-    fn execute(&mut self, key: Key, nonce: &str) -> Result<Execution, String> {
+    fn execute(&mut self, key: Key, (sent, nonce): (i64, &str)) -> Result<Execution, String> {
         let restarts = self.restarts;
         let step = self.steps.entry(key.clone()).or_default();
-        if let Some(told) = step.told.take() {
+        let is_late = step.executions.last().is_some_and(|(last, _)| sent <= *last);
+        if !is_late && let Some(told) = step.told.take() {
             let may_reopen = key.1.starts_with("mark ") && step.reopened < restarts;
             if !may_reopen {
                 step.told = Some(told.clone());
@@ -198,12 +219,12 @@ impl Seen {
             step.reopened += 1;
             self.left.insert(told);
         }
-        let execution = if step.nonces.is_empty() {
+        let execution = if step.executions.is_empty() {
             Execution::First
         } else {
             Execution::Again
         };
-        step.nonces.push(nonce.to_owned());
+        step.add(sent, nonce);
         if self.nonces.insert(nonce.to_owned(), key).is_some() {
             return Err(format!("the nonce {nonce} came twice"));
         }

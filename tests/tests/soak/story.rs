@@ -246,7 +246,10 @@ impl Story<'_> {
             let seen = outside.instances.entry(self.id.clone()).or_default();
             seen.restarts += 1;
             let steps = seen.steps.iter().filter(|((_, step), _)| *step == marker);
-            steps.flat_map(|(_, step)| step.nonces.clone()).collect()
+            steps
+                .flat_map(|(_, step)| step.nonces())
+                .map(str::to_owned)
+                .collect()
         };
         let from = from.map_or(Value::Null, |name| json!({ "name": name }));
         let restart = json!({ "status": "restart", "from": from });
