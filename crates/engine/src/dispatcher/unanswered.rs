@@ -104,3 +104,72 @@ impl Unanswered {
         replies.map(|(_, reply)| reply).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cairn_core::Status;
+    use cairn_store::InboxNo;
+
+    const INSTANCE: InstanceNo = InstanceNo(7);
+
+    /// The outcome of a message, applied under lease 3, whose write would have ended the journal at `end`.
+    fn kept(message: i64, end: u64) -> (Seq, Reply) {
+        let reply = Reply {
+            message: InboxNo(message),
+            node: 1,
+            token: 1,
+            outcome: Ok(Status::Running),
+        };
+        (Seq(end), reply)
+    }
+
+    fn message(no: i64) -> InboxMessage {
+        InboxMessage {
+            no: InboxNo(no),
+            command: Vec::new(),
+            payload: None,
+        }
+    }
+
+    fn numbers(replies: &[Reply]) -> Vec<i64> {
+        replies.iter().map(|reply| reply.message.0).collect()
+    }
+
+    #[test]
+    fn what_is_in_the_journal_was_done_and_what_is_in_the_inbox_will_be() {
+        let mut unanswered = Unanswered::default();
+        unanswered.claims(INSTANCE);
+        unanswered.keep(INSTANCE, 3, vec![kept(1, 10), kept(2, 11), kept(3, 12)]);
+        // The second is in neither: it came after this claim, which another one is about to overtake.
+        let known = unanswered.settle((INSTANCE, 4), (&[message(3)], Seq(10)));
+        assert_eq!(
+            (numbers(&known.certain), numbers(&known.unknown)),
+            (vec![1], vec![])
+        );
+    }
+
+    #[test]
+    fn who_was_driven_elsewhere_may_have_done_otherwise() {
+        let mut unanswered = Unanswered::default();
+        unanswered.keep(INSTANCE, 3, vec![kept(1, 10), kept(2, 11)]);
+        unanswered.claims(INSTANCE);
+        let known = unanswered.settle((INSTANCE, 6), (&[message(2)], Seq(20)));
+        assert_eq!(
+            (numbers(&known.certain), numbers(&known.unknown)),
+            (vec![], vec![1])
+        );
+    }
+
+    #[test]
+    fn a_fenced_write_is_unknown_unless_a_claim_of_this_node_comes() {
+        let mut unanswered = Unanswered::default();
+        unanswered.keep(INSTANCE, 3, vec![kept(1, 10)]);
+        unanswered.claims(INSTANCE);
+        assert!(unanswered.fenced(INSTANCE, false).is_empty());
+        unanswered.claimed(INSTANCE);
+        assert!(unanswered.fenced(INSTANCE, true).is_empty());
+        assert_eq!(numbers(&unanswered.fenced(INSTANCE, false)), [1]);
+        assert!(unanswered.forget(INSTANCE).is_empty());
+    }
+}
