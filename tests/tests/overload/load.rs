@@ -45,7 +45,8 @@ impl Kind {
 
     fn params(self) -> String {
         match self {
-            Self::OneStep | Self::Batch | Self::Rude => r#"{"steps":1}"#.to_owned(),
+            Self::OneStep | Self::Rude => r#"{"steps":1}"#.to_owned(),
+            Self::Batch => r#"{"steps":4}"#.to_owned(),
             Self::TenSteps => r#"{"steps":10}"#.to_owned(),
             Self::Large => format!(r#"{{"steps":1,"filler":"{}"}}"#, "x".repeat(LARGE)),
         }
